@@ -1,0 +1,101 @@
+# `make` lists the targets. A JDK >= 25 is found by the same rule that the launcher script uses.
+SHELL := /bin/sh
+.SHELLFLAGS := -euc
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VERSION := 0.1.0
+PYTHON := /usr/bin/python3
+export JAVA_HOME := $(shell . scripts/jvm.sh && jvm_find javac && echo "$$jvm")
+# Maven 3.8's own libraries use what JDK 25 warns about; a build is short, so C1 is enough for it.
+export MAVEN_OPTS := --enable-native-access=ALL-UNNAMED --sun-misc-unsafe-memory-access=allow \
+	-XX:+UseSerialGC -XX:TieredStopAtLevel=1
+export PYTHONDONTWRITEBYTECODE := 1
+
+MVN := mvn -B -ntp -Dstyle.color=never
+# Unlike -q this shows warnings, which fail the build and so must be seen.
+QUIET := -Dorg.slf4j.simpleLogger.defaultLogLevel=warn
+
+.PHONY: help
+help: ## show this list
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+.PHONY: setup
+setup: ## install the Debian or Ubuntu packages that are missing (SETUP=--yes does not ask)
+	@scripts/setup.sh $(SETUP)
+
+.PHONY: build
+build: jdk ## build the native binaries, the jar and its start-up caches
+	@mkdir -p target
+	@touch target/.building
+	@$(MAKE) -C native
+	@$(MVN) $(QUIET) -Dmaven.test.skip=true package
+	@scripts/aot-cache.sh
+	@mv target/.building target/.built
+
+.PHONY: check
+check: jdk ## format and static checks only
+	@for script in forkd scripts/*.sh; do sh -n "$$script"; done
+	@if command -v shellcheck >/dev/null; then shellcheck -x forkd scripts/*.sh .ci/run; fi
+	@$(PYTHON) scripts/check_python.py python
+	@$(MAKE) -C native
+	@$(MVN) $(QUIET) verify -Dtest='dev/forkd/rules/*Test' -Dsurefire.failIfNoSpecifiedTests=true
+	@echo 'check: ok'
+
+.PHONY: test
+test: export FORKD_MUST_RUN := process
+test: ## run all tests: native, Python, Java unit and integration (root; installs what it needs)
+	@scripts/setup.sh --yes build run test
+	@$(MAKE) build
+	@$(MAKE) -C native test
+	@$(PYTHON) -m pytest -q -p no:cacheprovider --junitxml=target/pytest.xml python/tests
+	@$(MVN) verify -DskipITs=false
+	@e2e/run.sh --junitxml=target/e2e.xml
+
+.PHONY: test-vm
+test-vm: export FORKD_MUST_RUN := vm
+test-vm: ## run the engine contract on the vm engine (minutes under emulation; root)
+	@scripts/setup.sh --yes build run vm
+	@$(MAKE) build
+	@$(MVN) verify -DskipITs=false -Dtest.without= -Dit.test='Vm*IT' \
+		-Dtest='dev/forkd/engine/vm/*Test'
+
+.PHONY: e2e
+e2e: build ## drive the installed command and the REST API as a user would (root)
+	@e2e/run.sh
+
+.PHONY: bench
+bench: build ## measure; figures go to bench/results (root)
+	@bench/run.sh
+
+.PHONY: demo
+demo: ## warm a sandbox, fork it, show what came out (root)
+	@./forkd quickstart --yes
+
+DIST := target/forkd-$(VERSION).tar.gz
+DIST_FILES := forkd README.md CHANGELOG.md LICENSE scripts/jvm.sh scripts/setup.sh \
+	scripts/aot-cache.sh target/forkd.jar target/lib native/build/forkd-agent \
+	native/build/forkd-launcher native/build/forkd-cli \
+	native/build/forkd-init native/build/forkd-vm python/forkd_runtime \
+	python/forkd_pytest recipes
+
+.PHONY: dist
+dist: ## pack what is needed to run forkd without building it
+	@rm -rf target/lib
+	@$(MAKE) build
+	@tar -czf $(DIST) --owner=0 --group=0 --sort=name --exclude=__pycache__ \
+		--transform 's,^,forkd-$(VERSION)/,' $$(ls -d $(DIST_FILES) 2>/dev/null)
+	@echo $(DIST)
+
+.PHONY: clean
+clean: ## remove everything that was built
+	@$(MAKE) -C native clean
+	@rm -rf target .build.lock
+
+.PHONY: format
+format: jdk ## format the Java sources
+	@$(MVN) $(QUIET) spotless:apply
+
+.PHONY: jdk
+jdk:
+	@if [ -z "$$JAVA_HOME" ]; then . scripts/jvm.sh; jvm_find javac || jvm_missing; exit 69; fi
