@@ -1,0 +1,50 @@
+// A template's own processes: holder, warden, zygote and the agents of its sandboxes. The holder is
+// this program executed anew, so that nothing of other templates is in its memory; the others are
+// forks of it, so what they are to do reaches them as memory, not as messages.
+#pragma once
+#include "seccomp.h"
+#include "spec.h"
+
+enum { MASKS_MAX = 32 };
+
+struct family {
+  struct template_spec spec;
+  char *scratch;         // a directory of the host on which the private tmpfs may be mounted
+  int userns;            // user namespace U
+  int channel;           // to the launcher
+  int zygote;            // descriptor 3 of the interpreter
+  int log;               // its stdout and stderr
+  int entries[3];        // control groups of the template: each takes "0"
+  size_t entry_count;
+  char overlay[2048];    // lowerdir=… as the warden mounts it, relative to its root
+  bool maskable[MASKS_MAX]; // see masks.h: found by the holder, for all sandboxes
+  struct filter zygote_filter, sandbox_filter;
+};
+
+// Descriptors that the holder is executed with; the control groups' entries follow.
+enum { HOLDER_USERNS = 3, HOLDER_CHANNEL, HOLDER_ZYGOTE, HOLDER_LOG, HOLDER_ENTRIES };
+
+// In the child that the launcher cloned: becomes `forkd-launcher` with argv[0] HOLDER_NAME. The
+// descriptors are in the order above, `exe` is this program.
+_Noreturn void holder_exec(int exe, const int *fds, size_t count);
+#define HOLDER_NAME "forkd"
+
+// The holder's main function: PID 1 of a new pid namespace, in a mount namespace of its own. Its
+// first frame is the daemon's L_TEMPLATE with run_dir and the number of entries (fds) added.
+_Noreturn void holder_main(void);
+// The warden's main function: PID 1 of the template's pid namespace.
+_Noreturn void warden_main(struct family *f);
+// The child of the warden that becomes the interpreter. `report` takes a struct setup_note when it
+// fails and is closed by a successful exec.
+_Noreturn void zygote_main(struct family *f, int report);
+
+// Puts the image into the private tmpfs that is the working directory: l/0, l/1, … Fills overlay.
+int layers_attach(struct family *f, struct error *e);
+// Copies what is in a directory of the host, with owners, modes and times. (A mount of it would
+// tell its place on the host in /proc/self/mountinfo.)
+int tree_copy(const char *path, const char *to, struct error *e);
+// k: directories that the sandbox needs or may write; h: whiteouts over what is hidden.
+int skeleton_build(struct family *f, struct error *e);
+
+// Sends ERROR {kind, message} to the launcher.
+void family_fail(struct family *f, const struct error *why);

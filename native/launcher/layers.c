@@ -1,0 +1,79 @@
+// The layers of an image, as mounts of the holder. open_tree makes a copy of a mount that no path
+// reaches; it is attached where only this family's processes are.
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../common/cleanup.h"
+#include "family.h"
+
+static int attach(const struct layer *layer, int userns, const char *to, struct error *e) {
+  cleanup_fd int tree = sys_open_tree(AT_FDCWD, layer->path, OPEN_TREE_CLONE_FLAG | O_CLOEXEC);
+  if (tree < 0) return FAIL_ERRNO(e, "opening layer %s", layer->path);
+  struct mount_attributes a = {.set = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV};
+  if (layer->idmap) {
+    a.set |= ATTR_IDMAP;
+    a.userns_fd = (uint64_t)userns;
+  }
+  if (sys_mount_setattr(tree, "", AT_EMPTY_PATH, &a) < 0)
+    return FAIL_ERRNO(e, "%s layer %s", layer->idmap ? "id-mapping" : "setting flags of",
+                      layer->path);
+  return sys_move_mount(tree, AT_FDCWD, to) < 0 ? FAIL_ERRNO(e, "attaching layer %s", layer->path)
+                                                : 0;
+}
+
+static uid_t shift_base; // nftw passes no argument
+
+static int shift_ids(const char *path, const struct stat *st, int type, struct FTW *where) {
+  (void)type, (void)where;
+  if (st->st_uid >= ID_RANGE || st->st_gid >= ID_RANGE) return 0; // a hard link, seen before
+  if (lchown(path, shift_base + st->st_uid, shift_base + st->st_gid) < 0) return -1;
+  // chown takes the set-id bits away.
+  return S_ISLNK(st->st_mode) ? 0 : chmod(path, st->st_mode & 07777);
+}
+
+int tree_copy(const char *path, const char *to, struct error *e) {
+  int status;
+  struct stat st;
+  char from[1100];
+  // cp could tell only in its output.
+  if (stat(path, &st) < 0) return FAIL_ERRNO(e, "copying %s", path);
+  snprintf(from, sizeof from, "%s/.", path);
+  pid_t pid = fork();
+  if (pid < 0) return FAIL_ERRNO(e, "fork for cp");
+  if (pid == 0) {
+    execle("/bin/cp", "cp", "-a", "--", from, to, (char *)NULL, (char *[]){NULL});
+    _exit(127);
+  }
+  if (waitpid(pid, &status, 0) < 0) return FAIL_ERRNO(e, "waiting for cp");
+  return status == 0 ? 0 : FAIL(e, ERR_IO, "cp -a %s failed with status 0x%x", from, status);
+}
+
+static int copy(const struct layer *layer, uid_t base, const char *to, struct error *e) {
+  if (tree_copy(layer->path, to, e) < 0) return -1;
+  if (!layer->idmap) return 0;
+  shift_base = base;
+  if (nftw(to, shift_ids, 32, FTW_PHYS) == 0) return 0;
+  return FAIL_ERRNO(e, "changing owners of %s", layer->path);
+}
+
+int layers_attach(struct family *f, struct error *e) {
+  size_t used = (size_t)snprintf(f->overlay, sizeof f->overlay, "lowerdir=k:h");
+  if (mkdir("l", 0755) < 0) return FAIL_ERRNO(e, "mkdir l");
+  for (size_t i = 0; i < f->spec.layer_count; i++) {
+    const struct layer *layer = &f->spec.layers[i];
+    char to[16];
+    snprintf(to, sizeof to, "l/%zu", i);
+    if (mkdir(to, 0755) < 0) return FAIL_ERRNO(e, "mkdir %s", to);
+    int done = layer->copy ? copy(layer, f->spec.uid_base, to, e)
+                           : attach(layer, f->userns, to, e);
+    if (done < 0) return -1;
+    used += (size_t)snprintf(f->overlay + used, sizeof f->overlay - used, ":%s", to);
+  }
+  return 0;
+}

@@ -1,0 +1,73 @@
+#define _GNU_SOURCE
+#include "pids.h"
+
+#include <fcntl.h>
+#include <linux/ioctl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "../common/cleanup.h"
+#include "sys.h"
+
+// linux/nsfs.h, Linux 6.11: the caller's number of a process of another pid namespace.
+#define PID_OF_NAMESPACE _IOR(0xb7, 0x6, int)
+
+enum { CHILDREN_TEXT_MAX = 65536 };
+
+pid_t pid_of_pidfd(int pidfd) {
+  char path[48], text[512];
+  struct error ignored;
+  snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
+  if (read_text(AT_FDCWD, path, text, sizeof text, &ignored) < 0) return 0;
+  const char *at = strstr(text, "\nPid:");
+  return at ? (pid_t)strtol(at + 5, NULL, 10) : 0;
+}
+
+// NSpid lists a process's pids from the reader's namespace down to its own, which is the sandbox's:
+// the template's is the last but one.
+static bool is_called(pid_t here, pid_t in_template) {
+  char path[48], text[4096];
+  struct error ignored;
+  snprintf(path, sizeof path, "/proc/%d/status", here);
+  if (read_text(AT_FDCWD, path, text, sizeof text, &ignored) < 0) return false;
+  char *at = strstr(text, "\nNSpid:");
+  if (!at) return false;
+  long last = 0, last_but_one = 0;
+  char *end = at + 7;
+  for (char *word = end; *word != '\n'; word = end) {
+    long number = strtol(word, &end, 10);
+    if (end == word) break;
+    last_but_one = last;
+    last = number;
+    while (*end == '\t') end++;
+  }
+  return last_but_one == in_template;
+}
+
+// The children of a process stand in the order of their forks: the one that is asked for, which has
+// just been forked, is near the end.
+static pid_t search_children(pid_t zygote, pid_t pid) {
+  char path[64];
+  struct error ignored;
+  cleanup_free char *text = malloc(CHILDREN_TEXT_MAX);
+  snprintf(path, sizeof path, "/proc/%d/task/%d/children", zygote, zygote);
+  if (!text || read_text(AT_FDCWD, path, text, CHILDREN_TEXT_MAX, &ignored) < 0) return 0;
+  for (char *space; (space = strrchr(text, ' ')); *space = 0) {
+    if (!space[1]) continue; // the text ends with one
+    pid_t here = (pid_t)strtol(space + 1, NULL, 10);
+    if (is_called(here, pid)) return here;
+  }
+  pid_t first = (pid_t)strtol(text, NULL, 10);
+  return first > 0 && is_called(first, pid) ? first : 0;
+}
+
+pid_t pid_from_namespace(int pid_namespace, pid_t zygote, pid_t pid) {
+  if (pid_namespace < 0) return 0;
+  int found = ioctl(pid_namespace, PID_OF_NAMESPACE, (unsigned long)pid);
+  if (found > 0) return found;
+  return errno == ENOTTY && zygote > 0 ? search_children(zygote, pid) : 0;
+}

@@ -1,0 +1,22 @@
+// The system-call filter of the sandboxes (and, but for setns, of the zygote).
+#pragma once
+#include <linux/filter.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "../common/error.h"
+
+enum { FILTER_MAX = 255 }; // classic BPF jumps reach 255 instructions
+
+struct filter {
+  struct sock_filter code[FILTER_MAX];
+  size_t length;
+};
+
+// Everything that a container has no business with is refused with EPERM, what is newer than this
+// list with ENOSYS; the C library then falls back to calls that a filter can judge.
+void filter_build(struct filter *out, bool allow_setns);
+// For a process that already is under filter_build(allow_setns = true): takes setns away as well.
+void filter_build_no_setns(struct filter *out);
+// no_new_privs and the filter, for good.
+int filter_install(const struct filter *filter, struct error *e);

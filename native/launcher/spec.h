@@ -1,0 +1,56 @@
+// The daemon's requests, parsed and checked. Everything here is owned by the spec.
+#pragma once
+#include "protocol.h"
+#include "sys.h"
+
+struct limits {
+  int64_t memory_bytes, pids_max, cpu_millis; // 0 = no limit
+};
+
+struct layer {
+  char *path;
+  bool idmap, copy;
+};
+
+struct template_spec {
+  char *name;
+  struct layer layers[LAYERS_MAX]; // top first
+  size_t layer_count;
+  char **hidden, **writable;
+  uid_t uid_base;
+  char **argv, **env;
+  char *cwd, *hostname, *runtime_dir;
+  int64_t timeout_ms;
+  struct limits limits;
+  uint8_t *warm_up;
+  size_t warm_up_length;
+};
+
+int template_spec_parse(const struct frame *f, struct template_spec *out, struct error *e);
+void template_spec_free(struct template_spec *spec);
+
+struct file_limits {
+  int64_t disk_bytes, tmp_bytes, shm_bytes; // 0 = the kernel's default for a tmpfs
+};
+
+struct child_spec {
+  char *name, *hostname, *machine_id;
+};
+
+struct fork_spec {
+  char *template;
+  struct child_spec *children;
+  size_t count;
+  struct limits limits;
+  struct file_limits files;
+  int64_t timeout_ms;
+};
+
+int fork_spec_parse(const struct frame *f, struct fork_spec *out, struct error *e);
+void fork_spec_free(struct fork_spec *spec);
+
+int limits_parse(const struct frame *f, struct limits *out, struct error *e);
+int file_limits_parse(const struct frame *f, struct file_limits *out, struct error *e);
+// A text that must be there.
+int required_text(const struct frame *f, uint8_t key, const char *what, char **out,
+                  struct error *e);

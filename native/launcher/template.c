@@ -1,0 +1,208 @@
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../common/cleanup.h"
+#include "family.h"
+#include "launcher.h"
+#include "sys.h"
+#include "userns.h"
+
+struct template *template_find(struct launcher *l, const char *name) {
+  struct template *t = l->templates;
+  while (t && (t->state == T_GONE || strcmp(t->spec.name, name) != 0)) t = t->next;
+  return t;
+}
+
+// Both ends of what connects the launcher to a family; a pair is {launcher's end, family's end}.
+struct links {
+  int warden[2], zygote[2], log[2];
+};
+
+static void close_pair(int pair[2]) {
+  for (int i = 0; i < 2; i++)
+    if (pair[i] >= 0) close(pair[i]);
+  pair[0] = pair[1] = -1;
+}
+
+static void links_close(struct links *links) {
+  close_pair(links->warden);
+  close_pair(links->zygote);
+  close_pair(links->log);
+}
+
+static int links_open(struct links *links, struct error *e) {
+  *links = (struct links){{-1, -1}, {-1, -1}, {-1, -1}};
+  const int type = SOCK_STREAM | SOCK_CLOEXEC;
+  if (socketpair(AF_UNIX, type, 0, links->warden) < 0 ||
+      socketpair(AF_UNIX, type, 0, links->zygote) < 0 || pipe2(links->log, O_CLOEXEC) < 0)
+    return FAIL_ERRNO(e, "making the channels of a template");
+  // Only the launcher's end of the pipe: a program expects its output to block.
+  return fcntl(links->log[0], F_SETFL, O_NONBLOCK) < 0 ? FAIL_ERRNO(e, "fcntl of a pipe") : 0;
+}
+
+static int clone_holder(struct launcher *l, struct template *t, const struct links *links,
+                        size_t *entries, struct error *e) {
+  cleanup_fd int userns = userns_create(t->spec.uid_base, e);
+  if (userns < 0) return -1;
+  const size_t fixed = HOLDER_ENTRIES - HOLDER_USERNS;
+  int fds[HOLDER_ENTRIES + C_COUNT] = {userns, links->warden[1], links->zygote[1], links->log[1]};
+  if (cgroup_open_entries(&l->cgroups, &t->cgroup, fds + fixed, entries, e) < 0) return -1;
+  pid_t pid = sys_clone(CLONE_NEWPID | CLONE_NEWNS, &t->holder);
+  if (pid == 0) holder_exec(l->exe, fds, fixed + *entries);
+  for (size_t i = 0; i < *entries; i++) close(fds[fixed + i]);
+  if (pid < 0) return FAIL_ERRNO(e, "cloning the holder of %s", t->spec.name);
+  t->holder_alive = true;
+  return 0;
+}
+
+// The daemon's own request, with what the holder cannot know.
+static int send_spec(struct launcher *l, struct template *t, const struct frame *request,
+                     size_t entries, struct error *e) {
+  struct field field;
+  size_t cursor = 0;
+  struct frame_writer w = frame_begin(&t->warden.output, L_TEMPLATE, 0);
+  while (frame_next(request, &cursor, &field))
+    if (field.key != K_DATA && field.key != K_RUN_DIR && field.key != K_FDS)
+      put_bytes(&w, field.key, field.bytes, field.length);
+  put_text(&w, K_RUN_DIR, l->run_dir);
+  put_int(&w, K_FDS, (int64_t)entries);
+  return frame_end(&w, e);
+}
+
+static int send_warm_up(struct template *t, struct error *e) {
+  if (!t->spec.argv[0]) return 0;
+  struct frame_writer w = frame_begin(&t->zygote_channel.output, Z_WARM, 1);
+  put_bytes(&w, K_DATA, t->spec.warm_up, t->spec.warm_up_length);
+  return frame_end(&w, e);
+}
+
+static int connect_family(struct launcher *l, struct template *t, const struct frame *request,
+                          size_t entries, struct links *links, struct error *e) {
+  close(links->warden[1]);
+  close(links->zygote[1]);
+  close(links->log[1]);
+  links->warden[1] = links->zygote[1] = links->log[1] = -1;
+  t->log = steal_fd(&links->log[0]);
+  int warden = steal_fd(&links->warden[0]), zygote = steal_fd(&links->zygote[0]);
+  if (channel_open(&t->warden, warden, warden, e) < 0) return -1;
+  if (channel_open(&t->zygote_channel, zygote, zygote, e) < 0) return -1;
+  if (send_spec(l, t, request, entries, e) < 0) return -1;
+  return send_warm_up(t, e);
+}
+
+static int start(struct launcher *l, struct template *t, const struct frame *request,
+                 struct error *e) {
+  struct links links;
+  size_t entries;
+  char name[NAME_MAX_LENGTH + 4];
+  snprintf(name, sizeof name, "t-%s", t->spec.name);
+  int done = links_open(&links, e);
+  if (done == 0) done = cgroup_create(&l->cgroups, &t->cgroup, name, &t->spec.limits, e);
+  if (done == 0) done = clone_holder(l, t, &links, &entries, e);
+  if (done == 0) done = connect_family(l, t, request, entries, &links, e);
+  links_close(&links);
+  return done;
+}
+
+static size_t count_templates(const struct launcher *l) {
+  size_t n = 0;
+  for (const struct template *t = l->templates; t; t = t->next) n++;
+  return n;
+}
+
+int template_create(struct launcher *l, const struct frame *request, struct template_spec *spec,
+                    struct error *e) {
+  if (template_find(l, spec->name))
+    return FAIL(e, ERR_EXISTS, "a template %s exists already", spec->name);
+  if (count_templates(l) >= TEMPLATES_MAX)
+    return FAIL(e, ERR_EXHAUSTED, "there are %d templates already", TEMPLATES_MAX);
+  struct template *t = calloc(1, sizeof *t);
+  if (!t) return FAIL(e, ERR_EXHAUSTED, "out of memory");
+  t->spec = *spec;
+  t->request = request->id;
+  t->deadline = now_ms() + spec->timeout_ms;
+  t->holder = t->zygote = t->pid_namespace = t->log = -1;
+  t->warden = t->zygote_channel = (struct channel){.in = -1, .out = -1};
+  t->end = (struct ending){-1, -1};
+  t->next = l->templates;
+  l->templates = t;
+  // From here on the request is answered when the template has been taken down again.
+  struct error why;
+  if (start(l, t, request, &why) < 0) template_end(t, &why);
+  *spec = (struct template_spec){0};
+  return 0;
+}
+
+void template_end(struct template *t, const struct error *why) {
+  if (why && !t->failure.message[0]) t->failure = *why;
+  if (!why && t->request && !t->failure.message[0])
+    FAIL(&t->failure, ERR_RUNTIME, "template %s was discarded", t->spec.name);
+  if (t->state >= T_ENDING) return;
+  t->state = T_ENDING;
+  if (t->holder_alive) sys_pidfd_kill(t->holder, SIGKILL);
+}
+
+static void answer_end(struct launcher *l, struct template *t) {
+  if (t->request) reply_template_failed(l, t);
+  else if (!t->discard_count && !t->end_told && !l->stopping) tell_template_ended(l, t);
+  for (size_t i = 0; i < t->discard_count; i++) reply_empty(l, t->discards[i], F_DONE);
+  t->request = 0;
+  t->state = T_GONE;
+}
+
+static void check_deadline(struct template *t, int64_t now) {
+  struct error why;
+  if (t->state > T_WARMING || now < t->deadline) return;
+  FAIL(&why, ERR_TIMEOUT, "template %s was not warm at its deadline of %lld ms", t->spec.name,
+       (long long)t->spec.timeout_ms);
+  template_end(t, &why);
+}
+
+void template_tick(struct launcher *l, struct template *t, int64_t now) {
+  check_deadline(t, now);
+  if (t->state == T_ENDING && !t->holder_alive) {
+    t->state = T_REMOVING;
+    t->deadline = now + BUSY_GIVE_UP_MS;
+    t->zygote_alive = false;
+    struct error why;
+    FAIL(&why, ERR_RUNTIME, "template %s ended", t->spec.name);
+    for (struct sandbox *s = t->sandboxes; s; s = s->next) {
+      s->agent_alive = false;
+      sandbox_end(s, &why);
+    }
+  }
+  for (struct sandbox *s = t->sandboxes; s; s = s->next) sandbox_tick(l, s, now);
+  batch_tick(l, t, now);
+  for (struct sandbox **at = &t->sandboxes; *at;) {
+    struct sandbox *s = *at;
+    if (s->state != S_GONE || s->batch) {
+      at = &s->next;
+      continue;
+    }
+    *at = s->next;
+    destroy_forget(l, s->serial);
+    sandbox_free(s);
+  }
+  if (t->state != T_REMOVING || t->sandboxes || t->batches) return;
+  t->oom_kills = cgroup_oom_kills(&l->cgroups, &t->cgroup);
+  if (cgroup_remove(&l->cgroups, &t->cgroup) == 1 || now >= t->deadline) answer_end(l, t);
+}
+
+void template_free(struct template *t) {
+  if (t->holder >= 0) close(t->holder);
+  if (t->zygote >= 0) close(t->zygote);
+  if (t->pid_namespace >= 0) close(t->pid_namespace);
+  if (t->log >= 0) close(t->log);
+  channel_close(&t->warden);
+  channel_close(&t->zygote_channel);
+  template_spec_free(&t->spec);
+  free(t->traceback);
+  free(t);
+}

@@ -1,0 +1,130 @@
+// Runs QEMU for the vm engine with no more rights than it needs.
+//
+//   forkd-vm run UID GID [FD=r:PATH | FD=w:PATH | FD=a:PATH | FD=c:PATH]... -- PROGRAM ARGS...
+//   forkd-vm hold BYTES
+//   forkd-vm tsc
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../common/cleanup.h"
+#include "../common/error.h"
+
+static int connect_to(const char *path, struct error *e) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  if (strlen(path) >= sizeof address.sun_path)
+    return FAIL(e, ERR_INVALID, "a socket path has at most %zu bytes: %s",
+                sizeof address.sun_path - 1, path);
+  strcpy(address.sun_path, path);
+  cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+    return FAIL_ERRNO(e, "connecting to %s", path);
+  return steal_fd(&fd);
+}
+
+static int open_as(char mode, const char *path, struct error *e) {
+  int fd = mode == 'r'   ? open(path, O_RDONLY)
+           : mode == 'w' ? open(path, O_RDWR)
+           : mode == 'a' ? open(path, O_WRONLY | O_CREAT | O_APPEND, 0600)
+           : mode == 'c' ? connect_to(path, e)
+                         : FAIL(e, ERR_INVALID, "unknown mode %c", mode);
+  return fd < 0 && mode != 'c' ? FAIL_ERRNO(e, "opening %s", path) : fd;
+}
+
+// "7=r:/path": the descriptor's number, how it is opened, what.
+static int open_one(const char *text, struct error *e) {
+  char *end;
+  long number = strtol(text, &end, 10);
+  if (number < 3 || number > 255 || end[0] != '=' || !end[1] || end[2] != ':')
+    return FAIL(e, ERR_INVALID, "not FD=MODE:PATH: %s", text);
+  int fd = open_as(end[1], end + 3, e);
+  if (fd < 0) return -1;
+  if (fd == number) return 0;
+  int moved = dup2(fd, (int)number);
+  close(fd);
+  return moved < 0 ? FAIL_ERRNO(e, "dup2") : 0;
+}
+
+static int become(uid_t uid, gid_t gid, pid_t parent, struct error *e) {
+  if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+    return FAIL_ERRNO(e, "becoming %u:%u", uid, gid);
+  // After the change of identity, which would clear it (prctl(2)).
+  // A huge page for a few translated instructions would double what an idle machine costs.
+  prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+    return FAIL_ERRNO(e, "prctl");
+  // The parent may have died before it could be watched.
+  return getppid() != parent ? FAIL(e, ERR_INTERNAL, "the parent is gone") : 0;
+}
+
+static int run(char **argv, struct error *e) {
+  pid_t parent = getppid();
+  if (!argv[0] || !argv[1]) return FAIL(e, ERR_INVALID, "run needs UID and GID");
+  uid_t uid = (uid_t)strtoul(argv[0], NULL, 10);
+  gid_t gid = (gid_t)strtoul(argv[1], NULL, 10);
+  if (uid == 0 || gid == 0) return FAIL(e, ERR_INVALID, "QEMU is not run as root");
+  for (argv += 2; *argv && strcmp(*argv, "--") != 0; argv++)
+    if (open_one(*argv, e) < 0) return -1;
+  if (!argv[0] || !argv[1]) return FAIL(e, ERR_INVALID, "no program is given");
+  umask(077);
+  if (chdir("/") < 0) return FAIL_ERRNO(e, "chdir");
+  if (become(uid, gid, parent, e) < 0) return -1;
+  execv(argv[1], argv + 1);
+  return FAIL_ERRNO(e, "executing %s", argv[1]);
+}
+
+// Owns the memory of a template: a file without a name that, once sealed, nobody can change.
+static int hold(char **argv, struct error *e) {
+  char line[16];
+  int64_t bytes = argv[0] ? strtoll(argv[0], NULL, 10) : 0;
+  cleanup_fd int fd = memfd_create("forkd-template", MFD_ALLOW_SEALING);
+  if (fd < 0 || ftruncate(fd, bytes) < 0) return FAIL_ERRNO(e, "a memory file of %s", argv[0]);
+  printf("%d %d\n", (int)getpid(), fd);
+  fflush(stdout);
+  while (fgets(line, sizeof line, stdin)) {
+    if (strcmp(line, "seal\n") != 0) return FAIL(e, ERR_INVALID, "hold knows only seal");
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+      return FAIL_ERRNO(e, "sealing the template's memory");
+    printf("sealed\n");
+    fflush(stdout);
+  }
+  return 0;
+}
+
+static uint64_t ticks(void) { return __builtin_ia32_rdtsc(); }
+
+// Without kvmclock a guest calibrates its clock against a timer that a busy host delays, and hangs.
+static int tsc(void) {
+  struct timespec from, to, wait = {.tv_nsec = 50000000};
+  clock_gettime(CLOCK_MONOTONIC_RAW, &from);
+  uint64_t first = ticks();
+  nanosleep(&wait, NULL);
+  clock_gettime(CLOCK_MONOTONIC_RAW, &to);
+  uint64_t passed = ticks() - first;
+  double ms = (double)(to.tv_sec - from.tv_sec) * 1e3 + (double)(to.tv_nsec - from.tv_nsec) / 1e6;
+  printf("%.0f\n", (double)passed / ms);
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  struct error e;
+  const char *verb = argc > 1 ? argv[1] : "";
+  int state = strcmp(verb, "run") == 0    ? run(argv + 2, &e)
+              : strcmp(verb, "hold") == 0 ? hold(argv + 2, &e)
+              : strcmp(verb, "tsc") == 0  ? tsc()
+                                          : FAIL(&e, ERR_INVALID, "run, hold or tsc?");
+  if (state < 0) fprintf(stderr, "forkd-vm: %s\n", e.message);
+  return state < 0 ? 1 : 0;
+}
