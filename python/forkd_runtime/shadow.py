@@ -1,0 +1,117 @@
+"""Warm modules that a fresh interpreter would not have found where the parent found them.
+
+A file next to the script hides an installed module of the same name, and a source file may have
+changed since warm-up. Such modules are forgotten, so that the program imports its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from typing import Any, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Set
+
+import forkd_runtime
+
+_SUFFIXES = (".py", ".pyc", ".so")
+
+
+class Source(NamedTuple):
+    """A module and its file as it was at warm-up."""
+
+    module: str
+    path: str
+    mtime_ns: int
+    size: int
+
+
+class Sources:
+    """Files of the user's own warm modules; installed ones are taken not to change."""
+
+    def __init__(self) -> None:
+        self._sources: List[Source] = []
+        self._top_level: Dict[str, Optional[str]] = {}
+        self.loaded: FrozenSet[str] = frozenset()  # names of all warm modules
+
+    def record(self) -> None:
+        """Once, at the end of warm-up."""
+        installed = _installed_directories()
+        self.loaded = frozenset(sys.modules)
+        for name, module in list(sys.modules.items()):
+            path = _origin(module)
+            if "." not in name:
+                self._top_level[name] = os.path.dirname(path) if path else None
+            if path and not path.startswith(installed):
+                self._add(name, path)
+
+    def _add(self, name: str, path: str) -> None:
+        try:
+            status = os.stat(path)
+        except OSError:
+            return  # made in memory: there is no file that could change
+        self._sources.append(Source(name, path, status.st_mtime_ns, status.st_size))
+
+    def forget_stale(self, directories: Iterable[str]) -> None:
+        """Drops changed modules, and those that a file in one of the directories hides."""
+        doomed = self._changed()
+        for directory in directories:
+            doomed |= self._hidden_by(directory or os.getcwd())
+        if doomed:
+            _forget(doomed)
+
+    def _changed(self) -> Set[str]:
+        changed = set()
+        for source in self._sources:
+            try:
+                status = os.stat(source.path)
+            except OSError:
+                changed.add(source.module)
+                continue
+            if (status.st_mtime_ns, status.st_size) != (source.mtime_ns, source.size):
+                changed.add(source.module)
+        return changed
+
+    def _hidden_by(self, directory: str) -> Set[str]:
+        # A finder may have listed this directory before a file was put into it.
+        sys.path_importer_cache.pop(directory, None)
+        hidden = set()
+        try:
+            entries = list(os.scandir(directory))
+        except OSError:
+            return hidden
+        for entry in entries:
+            name = entry.name.partition(".")[0]
+            if name not in self._top_level or name in forkd_runtime.STARTUP_MODULES:
+                continue
+            home = self._top_level[name]
+            if home is None or os.path.dirname(home) == directory or home == directory:
+                continue
+            if _is_module(entry):
+                hidden.add(name)
+        return hidden
+
+
+def _is_module(entry: "os.DirEntry[str]") -> bool:
+    if entry.name.endswith(_SUFFIXES):
+        return True
+    return entry.is_dir() and os.path.exists(os.path.join(entry.path, "__init__.py"))
+
+
+def _forget(names: Set[str]) -> None:
+    for loaded in list(sys.modules):
+        parts = loaded.split(".")
+        if any(".".join(parts[: i + 1]) in names for i in range(len(parts))):
+            del sys.modules[loaded]
+
+
+def _origin(module: Any) -> Optional[str]:
+    spec = getattr(module, "__spec__", None)
+    return spec.origin if spec is not None and spec.has_location else None
+
+
+def _installed_directories() -> "tuple[str, ...]":
+    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    kinds = ("stdlib", "platstdlib", "purelib", "platlib")
+    found = [sysconfig.get_paths()[kind] for kind in kinds]
+    found += [entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages"))]
+    return tuple(os.path.join(directory, "") for directory in [own, *found])

@@ -1,0 +1,51 @@
+"""What a warmed process knows, and hands to everything that is forked from it."""
+
+from __future__ import annotations
+
+import json
+from types import ModuleType
+from typing import Any, Dict, List, Optional
+
+from forkd_runtime.inherit import Inheritance
+from forkd_runtime.shadow import Sources
+from forkd_runtime.streams import Encoding
+
+
+class Warmed:
+    """Made once at the end of warm-up; read-only afterwards."""
+
+    def __init__(
+        self,
+        report: Dict[str, Any],
+        script: Optional[ModuleType],
+        path: List[str],
+        workdir: Optional[str],
+        seed: Optional[int],
+        encoding: Encoding,
+        inheritance: Inheritance,
+        sources: Sources,
+        imported: Dict[str, ModuleType],
+    ) -> None:
+        self.report = report
+        self.script = script  # namespace of the warm-up script
+        self.path = path  # sys.path without the script's directory and PYTHONPATH
+        self.workdir = workdir
+        self.seed = seed
+        self.encoding = encoding
+        self.inheritance = inheritance
+        self.sources = sources
+        self.imported = imported  # what an eval sees without importing it
+        # Made before the fork, so that a child only appends its pid.
+        self._pong = json.dumps(self._runtime_report())[:-1]
+
+    def _runtime_report(self) -> Dict[str, Any]:
+        modules = self.report["modules"]
+        return {
+            "python": self.report["python"],
+            "numpy_version": modules.get("numpy"),
+            "modules": modules,
+        }
+
+    def runtime_report(self, pid: int) -> str:
+        """JSON of READY and PONG_RUNTIME."""
+        return '%s, "pid": %d}' % (self._pong, pid)
