@@ -1,0 +1,114 @@
+package dev.forkd.api;
+
+import dev.forkd.json.Json;
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
+import dev.forkd.model.SandboxId;
+import dev.forkd.model.Tag;
+import io.helidon.http.HeaderNames;
+import io.helidon.webserver.http.ServerRequest;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+
+/** One request as a resource sees it. */
+final class Call {
+  /** Bytes of a JSON body at the most. */
+  static final int MAX_BODY = 2 << 20;
+
+  private final ServerRequest request;
+  private final Map<String, String> parameters;
+
+  Call(ServerRequest request, Map<String, String> parameters) {
+    this.request = request;
+    this.parameters = parameters;
+  }
+
+  /** The sandbox id in the path; one that cannot exist is NOT_FOUND. */
+  SandboxId sandbox() {
+    return new SandboxId(parameter("id"));
+  }
+
+  /** The tag in the path. */
+  Tag tag() {
+    return Tag.of("tag", parameter("tag"));
+  }
+
+  /** A decoded parameter of the path. */
+  String parameter(String name) {
+    return Optional.ofNullable(parameters.get(name)).orElseThrow();
+  }
+
+  /** A flag in the query: literally true or false. */
+  boolean flag(String name) {
+    String value = request.query().first(name).orElse("false");
+    return switch (value) {
+      case "true" -> true;
+      case "false" -> false;
+      default -> throw Body.invalid("query parameter `" + name + "` must be true or false");
+    };
+  }
+
+  /** A whole number in the query; {@code fallback} when it is not there. */
+  int number(String name, int fallback) {
+    String value = request.query().first(name).orElse(Integer.toString(fallback));
+    try {
+      return Integer.parseInt(value);
+    } catch (NumberFormatException e) {
+      throw Body.invalid("query parameter `" + name + "` must be a whole number");
+    }
+  }
+
+  /** Whether the client asked for a stream of events. */
+  boolean wantsEvents() {
+    return request
+        .headers()
+        .first(HeaderNames.ACCEPT)
+        .map(accept -> accept.toLowerCase(Locale.ROOT).contains("application/x-ndjson"))
+        .orElse(false);
+  }
+
+  /**
+   * The JSON object in the body.
+   *
+   * @throws ForkdException UNSUPPORTED_MEDIA, TOO_LARGE, INVALID
+   */
+  Body body() {
+    if (!isJson(request.headers().first(HeaderNames.CONTENT_TYPE).orElse(""))) {
+      throw new ForkdException(
+          FailureKind.UNSUPPORTED_MEDIA,
+          "expected a request with `Content-Type: application/json`");
+    }
+    byte[] bytes;
+    try (InputStream in = content()) {
+      bytes = in.readNBytes(MAX_BODY + 1);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    if (bytes.length > MAX_BODY) {
+      throw new ForkdException(
+          FailureKind.TOO_LARGE, "the body is larger than " + MAX_BODY + " bytes");
+    }
+    return new Body(Json.parse(bytes));
+  }
+
+  /** The raw body, of any length. */
+  InputStream content() {
+    return request.content().hasEntity()
+        ? request.content().inputStream()
+        : InputStream.nullInputStream();
+  }
+
+  private static boolean isJson(String contentType) {
+    int semicolon = contentType.indexOf(';');
+    String type =
+        (semicolon < 0 ? contentType : contentType.substring(0, semicolon))
+            .strip()
+            .toLowerCase(Locale.ROOT);
+    return type.equals("application/json")
+        || (type.startsWith("application/") && type.endsWith("+json"));
+  }
+}

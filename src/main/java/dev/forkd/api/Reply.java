@@ -1,0 +1,43 @@
+package dev.forkd.api;
+
+import tools.jackson.databind.JsonNode;
+
+/** What a handler answers. */
+sealed interface Reply {
+  /** A document. */
+  record Document(int status, JsonNode body) implements Reply {}
+
+  /** Text of another type. */
+  record Text(int status, String type, String body) implements Reply {}
+
+  /** Nothing but a status. */
+  record Empty(int status) implements Reply {}
+
+  /** Events, one JSON object per line, sent as they happen. */
+  record Events(Source source) implements Reply {}
+
+  /** Produces events; returns after the last one. */
+  interface Source {
+    /**
+     * Sends what there is to send.
+     *
+     * @throws ClientGone when nobody reads any more
+     */
+    void run(EventSink sink);
+  }
+
+  /** 200 with a document. */
+  static Reply ok(JsonNode body) {
+    return new Document(200, body);
+  }
+
+  /** 201 with a document. */
+  static Reply created(JsonNode body) {
+    return new Document(201, body);
+  }
+
+  /** 204. */
+  static Reply done() {
+    return new Empty(204);
+  }
+}

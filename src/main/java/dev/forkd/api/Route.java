@@ -1,0 +1,34 @@
+package dev.forkd.api;
+
+import java.util.List;
+
+/**
+ * One line of the route table.
+ *
+ * @param method GET, POST or DELETE; every GET also answers HEAD
+ * @param template path with parameters in braces, such as {@code /v1/sandboxes/{id}}
+ * @param handler answers it
+ */
+record Route(String method, String template, Handler handler) {
+  /** Answers a request. */
+  interface Handler {
+    Reply handle(Call call);
+  }
+
+  static Route get(String template, Handler handler) {
+    return new Route("GET", template, handler);
+  }
+
+  static Route post(String template, Handler handler) {
+    return new Route("POST", template, handler);
+  }
+
+  static Route delete(String template, Handler handler) {
+    return new Route("DELETE", template, handler);
+  }
+
+  /** The template's segments. */
+  List<String> segments() {
+    return Paths.segments(template);
+  }
+}

@@ -1,0 +1,176 @@
+package dev.forkd.api;
+
+import dev.forkd.json.Json;
+import dev.forkd.model.CompletedProgram;
+import dev.forkd.model.EvalResult;
+import dev.forkd.model.Event;
+import dev.forkd.model.Failure;
+import dev.forkd.model.ForkdException;
+import dev.forkd.model.Pong;
+import dev.forkd.model.SandboxInfo;
+import dev.forkd.model.SnapshotInfo;
+import java.math.BigDecimal;
+import java.math.RoundingMode;
+import java.time.Duration;
+import java.util.List;
+import java.util.Locale;
+import java.util.function.Function;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/** The JSON shapes of the API: which fields, in which order, and what absence looks like. */
+final class Shapes {
+  /** Every sandbox answers there in its own network; the text is fixed for old clients. */
+  private static final String GUEST_ADDRESS = "10.42.0.2:8888";
+
+  private Shapes() {}
+
+  static ObjectNode failure(Failure failure) {
+    ObjectNode node = Json.object();
+    tell(node, failure);
+    return node;
+  }
+
+  static ObjectNode failureEvent(Failure failure) {
+    ObjectNode node = Json.object().put("event", "error");
+    tell(node, failure);
+    return node;
+  }
+
+  private static void tell(ObjectNode node, Failure failure) {
+    node.put("error", failure.message());
+    node.put("kind", failure.kind().word());
+    node.put("retryable", failure.kind().retryable());
+    if (!failure.detail().isEmpty()) {
+      node.put("detail", failure.detail());
+    }
+  }
+
+  static <T> ArrayNode list(List<T> items, Function<T, ObjectNode> shape) {
+    ArrayNode array = Json.array();
+    items.forEach(item -> array.add(shape.apply(item)));
+    return array;
+  }
+
+  static ObjectNode event(Event event) {
+    return Json.object()
+        .put("at_unix_ms", event.atUnixMs())
+        .put("kind", event.kind())
+        .put("subject", event.subject())
+        .put("message", event.message());
+  }
+
+  /** Optional fields are left out. */
+  static ObjectNode snapshot(SnapshotInfo info) {
+    ObjectNode node =
+        Json.object()
+            .put("tag", info.tag().text())
+            .put("dir", info.dir().toString())
+            .put("created_at_unix", info.createdAtUnix());
+    info.branchedFrom().ifPresent(id -> node.put("branched_from", id));
+    info.pauseMs().ifPresent(ms -> node.put("pause_ms", ms));
+    info.warning().ifPresent(text -> node.put("warning", text));
+    node.put("status", info.status().word())
+        .put("bootable", info.bootable())
+        .put("engine", info.engine().word())
+        .put("warm", info.warm())
+        .put("recipe", info.recipe())
+        .put("image_digest", info.imageDigest());
+    info.warmMs().ifPresent(ms -> node.put("warm_ms", ms));
+    node.put("sandboxes", info.sandboxes());
+    node.set("runtime", report(info.report()));
+    return node;
+  }
+
+  /** Every field is written; absence is null. */
+  static ObjectNode sandbox(SandboxInfo info) {
+    ObjectNode node =
+        Json.object()
+            .put("id", info.id().text())
+            .put("snapshot_tag", info.tag().text())
+            .putNull("netns")
+            .put("guest_addr", GUEST_ADDRESS)
+            .put("created_at_unix", info.createdAtUnix())
+            .put("pid", info.pid());
+    if (info.memoryLimitMib().isPresent()) {
+      node.put("memory_limit_mib", info.memoryLimitMib().getAsLong());
+    } else {
+      node.putNull("memory_limit_mib");
+    }
+    node.put("has_branched", false)
+        .putNull("last_branch_memory_path")
+        .put("branch_count", 0)
+        .put("engine", info.engine().word())
+        .put("isolation", info.engine().word())
+        .put("state", info.state().name().toLowerCase(Locale.ROOT))
+        .put("runtime", word(info.runtime()))
+        .put("ready_ms", rounded(info.readyMs()));
+    info.ended().ifPresentOrElse(how -> node.put("ended", how), () -> node.putNull("ended"));
+    return node;
+  }
+
+  static ObjectNode pong(Pong pong) {
+    boolean runtime = pong.runtime() != Pong.RuntimeState.NONE;
+    ObjectNode report = report(pong.report());
+    JsonNode numpy = report.path("numpy_version");
+    // What the guest reports comes first, so that it cannot overwrite what we know.
+    return report
+        .put("pong", true)
+        .put("numpy_version", numpy.isString() ? numpy.stringValue() : "not-installed")
+        .put("pid", 1)
+        .put("agent_lang", runtime ? "python" : "none")
+        .put("warmup_ready", pong.runtime() == Pong.RuntimeState.READY)
+        .put("runtime", word(pong.runtime()));
+  }
+
+  static ObjectNode completed(CompletedProgram program) {
+    ObjectNode node =
+        Json.object()
+            .put("stdout", program.stdout())
+            .put("stderr", program.stderr())
+            .put("exit_code", program.status().exitCode())
+            .put("timed_out", program.status().timedOut())
+            .put("out_of_memory", program.status().outOfMemory())
+            .put("truncated", program.truncated())
+            .put("duration_ms", millis(program.status().duration()))
+            .put("warm", program.warm());
+    return orNull(node, "error", program.error());
+  }
+
+  static ObjectNode eval(EvalResult result) {
+    ObjectNode node = orNull(Json.object(), "result", result.result());
+    orNull(node, "error", result.error());
+    node.put("exit_code", result.exitCode())
+        .put("stdout", result.stdout())
+        .put("stderr", result.stderr());
+    orNull(node, "traceback", result.traceback());
+    return node.put("truncated", result.truncated()).put("restarted", result.restarted());
+  }
+
+  private static ObjectNode orNull(ObjectNode node, String name, String text) {
+    return text.isEmpty() ? node.putNull(name) : node.put(name, text);
+  }
+
+  /** Milliseconds with one decimal. */
+  static BigDecimal millis(Duration duration) {
+    return rounded(duration.toNanos() / 1e6);
+  }
+
+  private static BigDecimal rounded(double millis) {
+    return BigDecimal.valueOf(millis).setScale(1, RoundingMode.HALF_UP);
+  }
+
+  private static String word(Pong.RuntimeState state) {
+    return state.name().toLowerCase(Locale.ROOT);
+  }
+
+  // A guest wrote it: what is not an object is as good as nothing.
+  private static ObjectNode report(String text) {
+    try {
+      return Json.parse(text) instanceof ObjectNode object ? object : Json.object();
+    } catch (ForkdException e) {
+      return Json.object().put("malformed", true);
+    }
+  }
+}

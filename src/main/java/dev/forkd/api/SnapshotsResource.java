@@ -1,0 +1,76 @@
+package dev.forkd.api;
+
+import dev.forkd.model.EngineName;
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
+import dev.forkd.model.Request;
+import dev.forkd.model.Tag;
+import dev.forkd.service.Forkd;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.util.List;
+
+/** {@code /v1/snapshots}. */
+final class SnapshotsResource {
+  private final Forkd forkd;
+
+  SnapshotsResource(Forkd forkd) {
+    this.forkd = forkd;
+  }
+
+  List<Route> routes() {
+    return List.of(
+        Route.get("/v1/snapshots", this::list),
+        Route.post("/v1/snapshots", this::create),
+        Route.get("/v1/snapshots/{tag}/info", this::info),
+        Route.delete("/v1/snapshots/{tag}", this::delete));
+  }
+
+  private Reply list(Call call) {
+    return Reply.ok(Shapes.list(forkd.handle(new Request.ListSnapshots()), Shapes::snapshot));
+  }
+
+  private Reply info(Call call) {
+    return Reply.ok(Shapes.snapshot(forkd.handle(new Request.GetSnapshot(call.tag()))));
+  }
+
+  private Reply delete(Call call) {
+    forkd.handle(new Request.DeleteSnapshot(call.tag(), call.flag("cascade"), call.flag("force")));
+    return Reply.done();
+  }
+
+  private Reply create(Call call) {
+    Request.CreateSnapshot request = request(call.body());
+    return call.wantsEvents()
+        ? new Reply.Events(new CreationEvents(forkd, request))
+        : Reply.created(Shapes.snapshot(forkd.handle(request)));
+  }
+
+  private static Request.CreateSnapshot request(Body body) {
+    var tag = body.text("tag").map(text -> Tag.of("tag", text));
+    if (!body.has("recipe") && (body.has("kernel") || body.has("rootfs"))) {
+      throw new ForkdException(
+          FailureKind.UNSUPPORTED,
+          "snapshots are made from a recipe here, not from a kernel and a rootfs: send `recipe`"
+              + " (YAML text, see docs/recipes.md), or use `forkd snapshot RECIPE`");
+    }
+    return new Request.CreateSnapshot(
+        tag,
+        body.requireText("recipe"),
+        directory(body.text("recipe_dir").orElse("/")),
+        body.text("engine").filter(name -> !name.equals("auto")).map(EngineName::of),
+        body.flag("replace", false));
+  }
+
+  private static Path directory(String text) {
+    try {
+      Path path = Path.of(text);
+      if (path.isAbsolute()) {
+        return path.normalize();
+      }
+      throw Body.invalid("field `recipe_dir` must be an absolute path");
+    } catch (InvalidPathException e) {
+      throw Body.invalid("field `recipe_dir` is not a path: " + e.getReason());
+    }
+  }
+}

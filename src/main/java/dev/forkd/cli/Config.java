@@ -1,0 +1,18 @@
+package dev.forkd.cli;
+
+/**
+ * Configuration of a daemon: defaults, overridden by FORKD_* variables, overridden by flags. The
+ * flags of {@link Serve} are the list of all there is. Empty text stands for absence; values are
+ * checked by who uses them, at the start.
+ *
+ * @param directories where its things are
+ * @param bind TCP address to listen on besides the unix socket, or "none"
+ * @param tokenFile file with the bearer token that TCP clients must send
+ * @param tlsCert PEM certificate chain; TCP is HTTPS then
+ * @param tlsKey PEM private key
+ */
+public record Config(
+    Directories directories, String bind, String tokenFile, String tlsCert, String tlsKey) {
+  /** Where a daemon listens that nobody told otherwise. */
+  static final String DEFAULT_BIND = "127.0.0.1:8889";
+}

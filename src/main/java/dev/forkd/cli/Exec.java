@@ -1,0 +1,68 @@
+package dev.forkd.cli;
+
+import dev.forkd.json.Json;
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
+import java.util.List;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.ObjectNode;
+
+@Command(
+    name = "exec",
+    customSynopsis = "forkd exec [OPTION]... ID [--] CMD [ARG]...",
+    description = {
+      "Runs a command in a sandbox.",
+      "Its input, both outputs and its exit code pass through; so do signals.",
+      "A command ended by signal S exits with 128+S; trouble of forkd's own with 125.",
+      "python3 -m MODULE, -c CODE and SCRIPT.py run in a fork of the warm interpreter."
+    },
+    footer = {"", "Example:", "  forkd exec sb-686f1a2b-0000 -w /srv -- sh -c 'ls | wc -l'"})
+final class Exec extends ProgramCommand {
+  @Parameters(
+      index = "1..*",
+      arity = "1..*",
+      paramLabel = "CMD",
+      description = "Command and arguments.")
+  private List<String> args = List.of();
+
+  @Option(
+      names = {"-u", "--user"},
+      paramLabel = "USER",
+      description = "User, uid or uid:gid inside; default root of the sandbox.")
+  private String user = "";
+
+  @Option(names = "--warm", description = "Only as a fork of the warm interpreter.")
+  private boolean warm;
+
+  @Option(names = "--cold", description = "Always as a new process.")
+  private boolean cold;
+
+  Exec(Session session) {
+    super(session);
+  }
+
+  @Override
+  String verb() {
+    return "exec";
+  }
+
+  @Override
+  ObjectNode program() {
+    if (warm && cold) {
+      throw new ForkdException(FailureKind.INVALID, "--warm and --cold exclude each other");
+    }
+    ObjectNode body = Json.object();
+    ArrayNode list = body.putArray("args");
+    args.forEach(list::add);
+    if (!user.isEmpty()) {
+      body.put("user", user);
+    }
+    if (warm || cold) {
+      body.put("warm", warm);
+    }
+    return body;
+  }
+}

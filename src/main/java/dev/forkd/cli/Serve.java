@@ -1,0 +1,97 @@
+package dev.forkd.cli;
+
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+@Command(
+    name = "serve",
+    description = "Runs the daemon in the foreground until SIGTERM.",
+    footer = {
+      "",
+      "Example:",
+      "  sudo forkd serve --bind none",
+      "  FORKD_BIND=127.0.0.1:9000 forkd serve"
+    })
+final class Serve implements Callable<Integer> {
+  static final String NEEDS_ROOT =
+      "forkd makes namespaces, mounts and cgroups, which takes root: run it with sudo";
+
+  @Option(
+      names = "--state-dir",
+      paramLabel = "DIR",
+      description = "Registry, images and logs; default /var/lib/forkd [FORKD_STATE_DIR].")
+  private String stateDir = "";
+
+  @Option(
+      names = "--run-dir",
+      paramLabel = "DIR",
+      description = "Sockets; default /run/forkd, or run/ in a given state dir [FORKD_RUN_DIR].")
+  private String runDir = "";
+
+  @Option(
+      names = "--bind",
+      paramLabel = "HOST:PORT",
+      description =
+          "TCP address besides the unix socket, or none; default 127.0.0.1:8889 [FORKD_BIND].")
+  private String bind = "";
+
+  @Option(
+      names = "--token-file",
+      paramLabel = "FILE",
+      description = "Bearer token that TCP clients must send [FORKD_TOKEN_FILE].")
+  private String tokenFile = "";
+
+  @Option(
+      names = "--tls-cert",
+      paramLabel = "FILE",
+      description = "PEM certificate chain: TCP is HTTPS then [FORKD_TLS_CERT].")
+  private String tlsCert = "";
+
+  @Option(
+      names = "--tls-key",
+      paramLabel = "FILE",
+      description = "PEM private key of that certificate [FORKD_TLS_KEY].")
+  private String tlsKey = "";
+
+  @Mixin private Cli.Help help = new Cli.Help();
+
+  private final Session session;
+
+  Serve(Session session) {
+    this.session = session;
+  }
+
+  @Override
+  public Integer call() {
+    if (session.wiring().daemon().isPresent()) {
+      throw new ForkdException(FailureKind.INVALID, "serve cannot run inside a daemon");
+    }
+    if (!Directories.isRoot()) {
+      throw new ForkdException(FailureKind.UNSUPPORTED, NEEDS_ROOT);
+    }
+    Config config =
+        new Config(
+            Directories.of(session.console(), stateDir, runDir),
+            or(bind, "FORKD_BIND", Config.DEFAULT_BIND),
+            path(or(tokenFile, "FORKD_TOKEN_FILE", "")),
+            path(or(tlsCert, "FORKD_TLS_CERT", "")),
+            path(or(tlsKey, "FORKD_TLS_KEY", "")));
+    return session.wiring().serve(config, session.console());
+  }
+
+  private String path(String text) {
+    return text.isEmpty() ? "" : session.console().path(text).toString();
+  }
+
+  private String or(String flag, String variable, String fallback) {
+    if (!flag.isEmpty()) {
+      return flag;
+    }
+    String value = session.console().env(variable);
+    return value.isEmpty() ? fallback : value;
+  }
+}

@@ -1,0 +1,40 @@
+package dev.forkd.cli;
+
+import java.util.function.IntConsumer;
+
+/** Delivers signals of the caller's process to the command, one handler at a time. Thread-safe. */
+public final class Signals {
+  public static final int SIGINT = 2;
+  public static final int SIGTERM = 15;
+
+  private final IntConsumer fallback;
+  private volatile IntConsumer handler;
+
+  /** Signals that {@code fallback} gets while no command wants them. */
+  public Signals(IntConsumer fallback) {
+    this.fallback = fallback;
+    this.handler = fallback;
+  }
+
+  /** Signals that interrupt a thread while no command wants them. */
+  public static Signals interrupting(Thread thread) {
+    return new Signals(number -> thread.interrupt());
+  }
+
+  /** Delivers a signal. */
+  public void raise(int number) {
+    handler.accept(number);
+  }
+
+  /** Sends signals to {@code wanted} until the registration is closed. */
+  public Registration handle(IntConsumer wanted) {
+    handler = wanted;
+    return () -> handler = fallback;
+  }
+
+  /** Ends a handler. */
+  public interface Registration extends AutoCloseable {
+    @Override
+    void close();
+  }
+}

@@ -1,0 +1,202 @@
+package dev.forkd.client;
+
+import dev.forkd.json.Json;
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
+import dev.forkd.model.SandboxId;
+import dev.forkd.model.Tag;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.function.Consumer;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * A client of one daemon. Thread-safe; connections are kept and reused.
+ *
+ * <p>Replies are the JSON bodies as the daemon sent them, so nothing that a newer daemon adds is
+ * lost; docs/api.md has the fields. Every method throws {@link ForkdException}.
+ *
+ * {@snippet :
+ * try (var client = new ForkdClient(Endpoint.of("unix:/run/forkd/forkd.sock"), "")) {
+ *   JsonNode children = client.fork(Json.object().put("snapshot_tag", "ci").put("n", 4));
+ * }
+ * }
+ */
+public final class ForkdClient implements AutoCloseable {
+  /** How long a request without a duration of its own may take. */
+  public static final Duration TIMEOUT = Duration.ofSeconds(60);
+
+  /** What a request may take beyond the time that it gives the program inside. */
+  private static final Duration MARGIN = Duration.ofSeconds(15);
+
+  /** Image builds and warm-ups have deadlines of their own in the daemon. */
+  private static final Duration SNAPSHOT = Duration.ofHours(2);
+
+  private static final byte[] NOTHING = {};
+  private final Transport transport;
+
+  /**
+   * A client; connects with its first request.
+   *
+   * @param token bearer token; "" = none
+   */
+  public ForkdClient(Endpoint endpoint, String token) {
+    this.transport = new Transport(endpoint, token);
+  }
+
+  private JsonNode get(String path) {
+    return transport.json(new Transport.Route("GET", path), NOTHING, TIMEOUT);
+  }
+
+  private JsonNode post(String path, JsonNode body, Duration timeout) {
+    return transport.json(new Transport.Route("POST", path), utf8(body), timeout);
+  }
+
+  private static byte[] utf8(JsonNode body) {
+    return Json.text(body).getBytes(StandardCharsets.UTF_8);
+  }
+
+  /** Returns when the daemon says that it is well, or throws. */
+  public void health(Duration timeout) {
+    transport.bytes(new Transport.Route("GET", "/healthz"), NOTHING, timeout);
+  }
+
+  /** Version of daemon and API. */
+  public JsonNode version() {
+    return get("/version");
+  }
+
+  /** Metrics in the Prometheus text format. */
+  public String metrics() {
+    Transport.Route route = new Transport.Route("GET", "/metrics");
+    return new String(transport.bytes(route, NOTHING, TIMEOUT), StandardCharsets.UTF_8);
+  }
+
+  /** All snapshots, ordered by tag. */
+  public JsonNode snapshots() {
+    return get("/v1/snapshots");
+  }
+
+  /** One snapshot. */
+  public JsonNode snapshot(Tag tag) {
+    return get("/v1/snapshots/" + tag + "/info");
+  }
+
+  /**
+   * Warms a recipe and freezes it.
+   *
+   * @param body recipe, recipe_dir and optionally tag, engine, replace
+   * @param progress receives the log and progress events while it works
+   * @return the snapshot
+   */
+  public JsonNode createSnapshot(ObjectNode body, Consumer<JsonNode> progress) {
+    Transport.Route route = new Transport.Route("POST", "/v1/snapshots");
+    try (Transport.Exchange exchange =
+        transport.send(route, Transport.NDJSON, utf8(body), SNAPSHOT)) {
+      Lines lines = new Lines(exchange.body());
+      while (true) {
+        JsonNode event = lines.next();
+        switch (event.path("event").asString("")) {
+          case "snapshot" -> {
+            lines.drain();
+            return event.path("snapshot");
+          }
+          case "error" -> throw Failures.of(event, 500, "").thrown();
+          default -> progress.accept(event);
+        }
+      }
+    } catch (IOException e) {
+      throw transport.failed(route, e);
+    }
+  }
+
+  /** Removes a snapshot; {@code cascade} and {@code force} as docs/api.md says. */
+  public void deleteSnapshot(Tag tag, boolean cascade, boolean force) {
+    String query =
+        cascade ? "?cascade=true" + (force ? "&force=true" : "") : force ? "?force=true" : "";
+    transport.bytes(
+        new Transport.Route("DELETE", "/v1/snapshots/" + tag + query), NOTHING, TIMEOUT);
+  }
+
+  /**
+   * Forks sandboxes, all or none.
+   *
+   * @param body snapshot_tag and optionally n, memory_limit_mib
+   * @return an array of sandboxes
+   */
+  public JsonNode fork(ObjectNode body) {
+    return post("/v1/sandboxes", body, SNAPSHOT); // a cold snapshot is warmed first
+  }
+
+  /** The sandboxes that run, ordered by id. */
+  public JsonNode sandboxes() {
+    return get("/v1/sandboxes");
+  }
+
+  /** The sandboxes that run and those that have ended by themselves, ordered by id. */
+  public JsonNode allSandboxes() {
+    return get("/v1/sandboxes?all=true");
+  }
+
+  /** One sandbox. */
+  public JsonNode sandbox(SandboxId id) {
+    return get("/v1/sandboxes/" + id);
+  }
+
+  /** Ends a sandbox. */
+  public void destroy(SandboxId id) {
+    transport.bytes(new Transport.Route("DELETE", "/v1/sandboxes/" + id), NOTHING, TIMEOUT);
+  }
+
+  /** Asks agent and runtime to answer. */
+  public JsonNode ping(SandboxId id) {
+    Transport.Route route = new Transport.Route("POST", "/v1/sandboxes/" + id + "/ping");
+    return transport.json(route, NOTHING, TIMEOUT);
+  }
+
+  /** Runs code in the eval session; {@code timeout} is the code's. */
+  public JsonNode eval(SandboxId id, String code, Duration timeout) {
+    ObjectNode body = Json.object().put("code", code).put("timeout_secs", seconds(timeout));
+    return post("/v1/sandboxes/" + id + "/eval", body, timeout.plus(MARGIN));
+  }
+
+  /** Runs a command to its end: {@code body} as POST …/exec takes it. */
+  public JsonNode exec(SandboxId id, ObjectNode body, Duration timeout) {
+    body.put("timeout_secs", seconds(timeout));
+    return post("/v1/sandboxes/" + id + "/exec", body, timeout.plus(MARGIN));
+  }
+
+  /** Runs code in a fork of the warm runtime to its end: {@code body} as POST …/call takes it. */
+  public JsonNode call(SandboxId id, ObjectNode body, Duration timeout) {
+    body.put("timeout_secs", seconds(timeout));
+    return post("/v1/sandboxes/" + id + "/call", body, timeout.plus(MARGIN));
+  }
+
+  /**
+   * Starts a program and streams it.
+   *
+   * @param verb "exec" or "call"
+   * @param body as that route takes it
+   */
+  public ProgramStream start(SandboxId id, String verb, ObjectNode body, Duration timeout) {
+    if (!verb.equals("exec") && !verb.equals("call")) {
+      throw new ForkdException(FailureKind.INVALID, "a program is started by exec or call");
+    }
+    body.put("timeout_secs", seconds(timeout)).put("stream", true);
+    Transport.Route route = new Transport.Route("POST", "/v1/sandboxes/" + id + "/" + verb);
+    Transport.Exchange exchange =
+        transport.send(route, Transport.NDJSON, utf8(body), timeout.plus(MARGIN));
+    return new ProgramStream(transport, exchange, id, timeout.plus(MARGIN));
+  }
+
+  private static double seconds(Duration duration) {
+    return duration.toMillis() / 1000.0;
+  }
+
+  @Override
+  public void close() {
+    transport.close();
+  }
+}

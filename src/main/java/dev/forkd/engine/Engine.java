@@ -1,0 +1,27 @@
+package dev.forkd.engine;
+
+import dev.forkd.model.EngineName;
+import dev.forkd.model.ForkdException;
+import java.util.function.Consumer;
+
+/** Warms templates. Thread-safe. */
+public interface Engine extends AutoCloseable {
+  /** Which engine this is. */
+  EngineName name();
+
+  /** What it can do on this host. */
+  Capabilities capabilities();
+
+  /**
+   * Makes a live template: image mounted, runtime started, warm-up done, ready to be forked.
+   *
+   * @param log receives the warm-up's output line by line while it runs
+   * @throws ForkdException INVALID or ENGINE with the warm-up's traceback as detail, TIMEOUT when
+   *     the plan's deadline passes; nothing is left behind
+   */
+  Template warm(WarmPlan plan, Consumer<String> log);
+
+  /** Ends every template and every sandbox. */
+  @Override
+  void close();
+}

@@ -1,0 +1,54 @@
+package dev.forkd.engine;
+
+import dev.forkd.model.EvalResult;
+import dev.forkd.model.Pong;
+import dev.forkd.model.ProgramSpec;
+import dev.forkd.model.RunningProgram;
+import dev.forkd.model.SandboxId;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.time.Duration;
+import java.util.concurrent.CompletionStage;
+
+/**
+ * One running sandbox, as seen from the host. Thread-safe; requests do not wait for one another.
+ * Everything that comes from inside is bounded and decoded leniently: a guest may be hostile.
+ *
+ * <p>Every method throws ENGINE once the sandbox has ended, telling how it ended.
+ */
+public interface Guest extends AutoCloseable {
+  /** Its name. */
+  SandboxId id();
+
+  /** Process id of its agent (or of its virtual machine) on the host. */
+  long pid();
+
+  /** State of its runtime as last told, without asking. */
+  Pong.RuntimeState runtime();
+
+  /** Asks agent and runtime to answer. */
+  Pong ping(Duration deadline);
+
+  /** Starts a program. */
+  RunningProgram run(ProgramSpec spec);
+
+  /** Runs code in the eval session; the code itself gets {@code timeout}. */
+  EvalResult eval(String code, Duration timeout);
+
+  /**
+   * Copies a regular file of the sandbox to {@code to}; at most {@code limit} bytes.
+   *
+   * @return bytes copied
+   */
+  long readFile(String path, long limit, OutputStream to, Duration deadline);
+
+  /** Writes a file of the sandbox, atomically. */
+  void writeFile(String path, int mode, InputStream from, Duration deadline);
+
+  /** Completes with a sentence (OOM, signal, exit code) when it ends without being closed. */
+  CompletionStage<String> ended();
+
+  /** Destroys it; returns when its processes, cgroups and sockets are gone. Idempotent. */
+  @Override
+  void close();
+}

@@ -1,0 +1,33 @@
+package dev.forkd.engine;
+
+import dev.forkd.model.Limits;
+import dev.forkd.model.Recipe;
+import dev.forkd.model.RootImage;
+import dev.forkd.model.Tag;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Everything needed to warm a template; pure data, can be printed and compared.
+ *
+ * @param tag the snapshot it belongs to
+ * @param image its root file system
+ * @param runtime the interpreter to warm; empty = none
+ * @param warm what to do in it
+ * @param workdir absolute working directory inside
+ * @param env complete environment of runtime and commands
+ * @param limits default limits of each sandbox
+ */
+@SuppressWarnings("OptionalUsedAsFieldOrParameterType")
+public record WarmPlan(
+    Tag tag,
+    RootImage image,
+    Optional<Recipe.RuntimeSpec> runtime,
+    Recipe.WarmUp warm,
+    String workdir,
+    Map<String, String> env,
+    Limits limits) {
+  public WarmPlan {
+    env = Map.copyOf(env);
+  }
+}

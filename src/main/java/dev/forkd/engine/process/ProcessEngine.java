@@ -1,0 +1,146 @@
+package dev.forkd.engine.process;
+
+import dev.forkd.engine.Capabilities;
+import dev.forkd.engine.Engine;
+import dev.forkd.engine.Template;
+import dev.forkd.engine.WarmPlan;
+import dev.forkd.frame.FieldKey;
+import dev.forkd.frame.Fields;
+import dev.forkd.frame.FrameType;
+import dev.forkd.model.EngineName;
+import dev.forkd.model.Failure;
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
+import java.time.Duration;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Engine of namespaces and fork(2); owns the launcher, which is started when first needed. */
+public final class ProcessEngine implements Engine {
+  private static final Logger LOG = LoggerFactory.getLogger(ProcessEngine.class);
+
+  /** How much longer than the launcher itself we wait for a warm-up. */
+  private static final Duration MARGIN = Duration.ofSeconds(10);
+
+  private static final int TAG_IN_NAME = 40;
+
+  private final ProcessPaths paths;
+  private final UidRanges uids = new UidRanges();
+  private final AtomicLong templates = new AtomicLong();
+  private Optional<Live> live = Optional.empty();
+  private boolean closed;
+
+  /** A launcher that was started, and what is below it. */
+  private record Live(LauncherClient launcher, Family family, Host host) {}
+
+  /** An engine; starts nothing yet. */
+  public ProcessEngine(ProcessPaths paths) {
+    this.paths = paths;
+  }
+
+  @Override
+  public EngineName name() {
+    return EngineName.PROCESS;
+  }
+
+  @Override
+  public Capabilities capabilities() {
+    return live().host().capabilities();
+  }
+
+  /** The launcher that lives, started if there is none. */
+  private synchronized Live live() {
+    if (closed) {
+      throw new ForkdException(FailureKind.ENGINE, "the process engine is closed");
+    }
+    if (live.isPresent() && live.get().launcher().alive()) {
+      return live.get();
+    }
+    Host.check(paths);
+    Family family = new Family();
+    LauncherClient.Greeted greeted = LauncherClient.start(paths, family);
+    Live started = new Live(greeted.client(), family, Host.of(greeted.report()));
+    live = Optional.of(started);
+    return started;
+  }
+
+  @Override
+  public Template warm(WarmPlan plan, Consumer<String> log) {
+    Live parent = live();
+    String tag = plan.tag().text();
+    String name =
+        "t%d-%s"
+            .formatted(
+                templates.incrementAndGet(), tag.substring(0, Math.min(TAG_IN_NAME, tag.length())));
+    long uidBase = uids.take();
+    Fate fate = parent.family().addTemplate(name, "the template of snapshot " + tag, 0);
+    long start = System.nanoTime();
+    try {
+      Fields ready = warm(parent, name, plan, uidBase, log);
+      String report = ready.text(FieldKey.REPORT);
+      LOG.info("event=warmed template={} millis={}", name, (System.nanoTime() - start) / 1_000_000);
+      return new ProcessTemplate(
+          name,
+          plan,
+          paths,
+          parent.launcher(),
+          parent.family(),
+          fate,
+          report.isEmpty() ? "{}" : report,
+          () -> uids.release(uidBase));
+    } catch (ForkdException e) {
+      parent.family().removeTemplate(name);
+      uids.release(uidBase);
+      throw e;
+    }
+  }
+
+  private Fields warm(Live parent, String name, WarmPlan plan, long uidBase, Consumer<String> log) {
+    LineSplitter lines = new LineSplitter(log);
+    Duration wait = plan.warm().deadline().plus(MARGIN);
+    try {
+      return parent
+          .launcher()
+          .call(
+              FrameType.L_TEMPLATE,
+              TemplateFields.template(name, plan, uidBase, paths.runtimeDir()),
+              wait,
+              "warming " + plan.tag(),
+              lines::add);
+    } catch (ForkdException e) {
+      discard(parent, name);
+      throw asRecipeFault(e);
+    } finally {
+      lines.end();
+    }
+  }
+
+  /** After a deadline of ours the launcher may still be at it; otherwise there is nothing left. */
+  private static void discard(Live parent, String name) {
+    try {
+      Fields fields = Fields.builder().text(FieldKey.NAME, name).build();
+      parent.launcher().end(FrameType.L_DISCARD, fields, "ending template " + name);
+    } catch (ForkdException e) {
+      LOG.debug("event=discard_refused template={} error=\"{}\"", name, e.getMessage());
+    }
+  }
+
+  /** An exception in the recipe's own code is for its author to mend, not the engine's failure. */
+  private static ForkdException asRecipeFault(ForkdException e) {
+    Failure failure = e.failure();
+    if (failure.kind() != FailureKind.ENGINE || failure.detail().isEmpty()) {
+      return e;
+    }
+    return new Failure(FailureKind.INVALID, failure.message(), failure.detail()).thrown(e);
+  }
+
+  @Override
+  public synchronized void close() {
+    closed = true;
+    live.ifPresent(parent -> parent.launcher().close());
+    live = Optional.empty();
+  }
+}

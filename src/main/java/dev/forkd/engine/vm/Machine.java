@@ -1,0 +1,140 @@
+package dev.forkd.engine.vm;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * A virtual machine as QEMU's arguments; pure data. Template and children must have the same
+ * devices in the same order: QEMU itself checks too little of that (a disk or CPU that differs is
+ * accepted and the guest reads garbage).
+ *
+ * @param kvm whether the processor runs it; otherwise it is emulated
+ * @param memoryMib RAM
+ * @param layers how many read-only disks
+ */
+record Machine(boolean kvm, int memoryMib, int layers) {
+  /** Descriptors that {@code forkd-vm run} opens for QEMU, which could not by itself. */
+  static final int AGENT_FD = 10;
+
+  static final int MEMORY_FD = 11;
+  static final int LOG_FD = 12;
+  static final int MONITOR_FD = 13;
+  static final int CONSOLE_FD = 14;
+  static final int STATE_FD = 15;
+  static final int KERNEL_FD = 16;
+  static final int INITRAMFS_FD = 17;
+  static final int FIRST_LAYER_FD = 20;
+
+  /** Translated code of one child; a larger cache gains little and every child fills it. */
+  private static final String TCG = "tcg,thread=multi,tb-size=64";
+
+  private static final String SANDBOX =
+      "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
+
+  /** Arguments of the machine that is warmed. */
+  List<String> template(String qemu, String name, long tscKhz) {
+    List<String> args = common(qemu, name, "on");
+    args.addAll(List.of("-add-fd", set(STATE_FD), "-add-fd", set(CONSOLE_FD)));
+    args.addAll(List.of("-chardev", "file,id=ser0,path=/dev/fdset/" + CONSOLE_FD));
+    args.addAll(List.of("-chardev", "socket,id=log0,fd=" + LOG_FD));
+    args.addAll(
+        List.of(
+            "-chardev", "socket,id=qmp0,fd=" + MONITOR_FD, "-mon", "chardev=qmp0,mode=control"));
+    devices(args);
+    boot(args, "/proc/self/fd/" + KERNEL_FD, "/proc/self/fd/" + INITRAMFS_FD, tscKhz);
+    return List.copyOf(args);
+  }
+
+  /** Arguments of a copy; stdin is the saved state of the devices. It starts by itself. */
+  List<String> child(String qemu, String name) {
+    List<String> args = common(qemu, name, "off");
+    args.addAll(List.of("-chardev", "null,id=ser0", "-chardev", "null,id=log0"));
+    devices(args);
+    args.addAll(List.of("-global", "migration.send-configuration=off", "-incoming", "fd:0"));
+    return List.copyOf(args);
+  }
+
+  /** Arguments of a machine that only boots, says so on stdout and ends. */
+  static List<String> probe(String qemu, String kernel, String initramfs) {
+    Machine machine = new Machine(true, 128, 0);
+    List<String> args = new ArrayList<>(machine.base(qemu, "forkd-probe"));
+    args.addAll(List.of("-M", "microvm,acpi=on,rtc=on,isa-serial=on", "-serial", "stdio"));
+    machine.boot(args, kernel, initramfs, 0);
+    return List.copyOf(args);
+  }
+
+  private List<String> base(String qemu, String name) {
+    return List.of(
+        qemu,
+        "-name",
+        name,
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-no-reboot",
+        "-accel",
+        kvm ? "kvm" : TCG,
+        "-cpu",
+        kvm ? "host" : "max",
+        "-smp",
+        "1",
+        "-m",
+        Integer.toString(memoryMib));
+  }
+
+  private List<String> common(String qemu, String name, String share) {
+    List<String> args = new ArrayList<>(base(qemu, name));
+    args.addAll(
+        List.of(
+            "-sandbox",
+            SANDBOX,
+            "-M",
+            "microvm,acpi=on,rtc=on,isa-serial=on,memory-backend=mem0",
+            "-object",
+            "memory-backend-file,id=mem0,size=%dM,mem-path=/proc/self/fd/%d,share=%s"
+                .formatted(memoryMib, MEMORY_FD, share)));
+    for (int i = 0; i < layers; i++) {
+      args.addAll(List.of("-add-fd", set(FIRST_LAYER_FD + i)));
+    }
+    args.addAll(List.of("-chardev", "socket,id=agent0,fd=" + AGENT_FD));
+    return args;
+  }
+
+  // No balloon and no free page reporting: they punch holes into memory that siblings share.
+  private void devices(List<String> args) {
+    args.addAll(
+        List.of(
+            "-serial", "chardev:ser0",
+            "-device", "virtio-serial-device,id=vser0,max_ports=3",
+            "-device", "virtserialport,chardev=agent0,name=forkd.agent,id=port0",
+            "-device", "virtserialport,chardev=log0,name=forkd.log,id=port1"));
+    for (int i = 0; i < layers; i++) {
+      args.addAll(
+          List.of(
+              "-blockdev",
+              "driver=file,node-name=file%d,filename=/dev/fdset/%d,read-only=on,"
+                      .formatted(i, FIRST_LAYER_FD + i)
+                  + "auto-read-only=off,locking=off,cache.direct=off",
+              "-blockdev",
+              "driver=raw,node-name=disk%1$d,file=file%1$d,read-only=on".formatted(i),
+              "-device",
+              "virtio-blk-device,drive=disk%1$d,id=blk%1$d".formatted(i)));
+    }
+    args.addAll(
+        List.of(
+            "-object", "rng-random,id=rng0,filename=/dev/urandom",
+            "-device", "virtio-rng-device,rng=rng0,id=vrng0"));
+  }
+
+  private void boot(List<String> args, String kernel, String initramfs, long tscKhz) {
+    String append =
+        "console=ttyS0 quiet loglevel=3 panic=-1 reboot=t mitigations=off random.trust_cpu=on"
+            + (kvm ? "" : " tsc=reliable tsc_early_khz=" + tscKhz);
+    args.addAll(List.of("-kernel", kernel, "-initrd", initramfs, "-append", append));
+  }
+
+  private static String set(int fd) {
+    return "fd=%1$d,set=%1$d".formatted(fd);
+  }
+}

@@ -1,0 +1,178 @@
+package dev.forkd.engine.vm;
+
+import dev.forkd.agent.AgentConnection;
+import dev.forkd.agent.AgentListener;
+import dev.forkd.agent.AgentSettings;
+import dev.forkd.engine.Guest;
+import dev.forkd.frame.FieldKey;
+import dev.forkd.frame.Fields;
+import dev.forkd.host.Signals;
+import dev.forkd.model.EvalResult;
+import dev.forkd.model.Failure;
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
+import dev.forkd.model.Pong;
+import dev.forkd.model.ProgramSpec;
+import dev.forkd.model.RunningProgram;
+import dev.forkd.model.SandboxId;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.channels.SocketChannel;
+import java.time.Duration;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** A sandbox in a virtual machine: its QEMU and the connection to its agent. */
+final class VmGuest implements Guest, AgentListener {
+  private static final Logger LOG = LoggerFactory.getLogger(VmGuest.class);
+
+  /** A process's status, or an event, may come a moment later than the end of a stream. */
+  private static final Duration NEWS_WAIT = Duration.ofMillis(800);
+
+  private static final int MAX_SIGNAL = 64;
+
+  private final SandboxId id;
+  private final QemuProcess qemu;
+  private final Consumer<VmGuest> onClose;
+  private final CompletableFuture<String> ended = new CompletableFuture<>();
+  private final CompletableFuture<Failure> runtimeEnd = new CompletableFuture<>();
+  private final AgentConnection agent;
+  private volatile boolean expected;
+  private boolean closed;
+
+  /** Greets the agent; {@code qemu} and {@code channel} are owned from here on, also on failure. */
+  VmGuest(
+      SandboxId id,
+      QemuProcess qemu,
+      SocketChannel channel,
+      AgentSettings settings,
+      Duration deadline,
+      Consumer<VmGuest> onClose) {
+    this.id = id;
+    this.qemu = qemu;
+    this.onClose = onClose;
+    try {
+      this.agent = AgentConnection.over(channel, settings, this, deadline);
+    } catch (ForkdException e) {
+      qemu.close();
+      throw e;
+    }
+  }
+
+  /** Makes it a machine of its own, and waits until that is so. */
+  void identify(Fields identity, Duration deadline) {
+    agent.identify(identity, deadline);
+  }
+
+  @Override
+  public SandboxId id() {
+    return id;
+  }
+
+  @Override
+  public long pid() {
+    return qemu.pid();
+  }
+
+  @Override
+  public Pong.RuntimeState runtime() {
+    return agent.runtime();
+  }
+
+  @Override
+  public Pong ping(Duration deadline) {
+    return agent.ping(deadline);
+  }
+
+  @Override
+  public RunningProgram run(ProgramSpec spec) {
+    return spec.program() instanceof ProgramSpec.Program.Exec
+        ? agent.run(spec)
+        : inRuntime("call", () -> agent.run(spec));
+  }
+
+  @Override
+  public EvalResult eval(String code, Duration timeout) {
+    return inRuntime("eval", () -> agent.eval(code, timeout));
+  }
+
+  private <T> T inRuntime(String verb, Supplier<T> request) {
+    if (agent.runtime() == Pong.RuntimeState.NONE) {
+      throw new ForkdException(
+          FailureKind.CONFLICT,
+          "sandbox %s: %s needs a warm runtime, and its recipe has none; use exec"
+              .formatted(id, verb));
+    }
+    try {
+      return request.get();
+    } catch (ForkdException e) {
+      if (e.kind() != FailureKind.ENGINE || ended.isDone() || expected) {
+        throw e;
+      }
+      throw runtimeEnd
+          .completeOnTimeout(e.failure(), NEWS_WAIT.toMillis(), TimeUnit.MILLISECONDS)
+          .join()
+          .thrown(e);
+    }
+  }
+
+  @Override
+  public long readFile(String path, long limit, OutputStream to, Duration deadline) {
+    return agent.readFile(path, limit, to, deadline);
+  }
+
+  @Override
+  public void writeFile(String path, int mode, InputStream from, Duration deadline) {
+    agent.writeFile(path, mode, from, deadline);
+  }
+
+  @Override
+  public CompletionStage<String> ended() {
+    return ended.minimalCompletionStage();
+  }
+
+  @Override
+  public void runtimeEnded(Fields event) {
+    int signal = (int) event.integer(FieldKey.SIGNAL, 0, 0, MAX_SIGNAL);
+    String how =
+        signal != 0
+            ? "was killed by " + Signals.name(signal)
+            : "ended with exit code " + event.integer(FieldKey.EXIT_CODE, 0, 0, 255);
+    runtimeEnd.complete(
+        new Failure(
+            FailureKind.ENGINE,
+            "the runtime of sandbox " + id + " " + how + "; only exec still works"));
+  }
+
+  @Override
+  public Failure lost(Failure reason, boolean byPeer) {
+    Optional<String> how = byPeer ? qemu.end(NEWS_WAIT) : Optional.empty();
+    String sentence = how.map(h -> "sandbox " + id + " " + h).orElse(reason.message());
+    if (how.isEmpty()) {
+      // Nobody can talk to it any more, so it must not go on running unseen.
+      Thread.ofVirtual().name("destroy-" + id).start(qemu::close);
+    }
+    LOG.info("event=sandbox_ended name={} reason=\"{}\"", id, sentence);
+    if (!expected) {
+      ended.complete(sentence);
+    }
+    return new Failure(FailureKind.ENGINE, sentence);
+  }
+
+  @Override
+  public synchronized void close() {
+    if (!closed) {
+      expected = true;
+      agent.close();
+      qemu.close();
+      onClose.accept(this);
+      closed = true;
+    }
+  }
+}

@@ -1,0 +1,287 @@
+package dev.forkd.engine.vm;
+
+import dev.forkd.agent.AgentSettings;
+import dev.forkd.engine.ForkOutcome;
+import dev.forkd.engine.ForkPlan;
+import dev.forkd.engine.Template;
+import dev.forkd.engine.WarmPlan;
+import dev.forkd.frame.FieldKey;
+import dev.forkd.frame.Fields;
+import dev.forkd.host.Deadline;
+import dev.forkd.model.Failure;
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
+import dev.forkd.model.Limits;
+import dev.forkd.model.Pong;
+import dev.forkd.model.SandboxId;
+import java.io.IOException;
+import java.nio.channels.SocketChannel;
+import java.nio.file.Path;
+import java.security.SecureRandom;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** A frozen machine: sealed memory, saved devices, read-only disks. */
+final class VmTemplate implements Template {
+  private static final Logger LOG = LoggerFactory.getLogger(VmTemplate.class);
+  private static final SecureRandom RANDOM = new SecureRandom();
+  private static final int ENTROPY_BYTES = 64;
+  private static final long NANOS = 1_000_000_000L;
+
+  /** Starting more of them at once only makes each of them late. */
+  private static final int STARTING = 2 * Runtime.getRuntime().availableProcessors();
+
+  /** For a program to start; many at once on one emulated processor take their time. */
+  private static final Duration START_WAIT = Duration.ofSeconds(60);
+
+  private final Site site;
+  private final WarmPlan plan;
+  private final Frozen frozen;
+  private final Set<SandboxId> ids;
+  private final Semaphore starting = new Semaphore(STARTING);
+  private final Set<VmGuest> guests = ConcurrentHashMap.newKeySet();
+  private final CompletableFuture<String> ended = new CompletableFuture<>();
+  private final Consumer<VmTemplate> onClose;
+  private volatile boolean closed;
+
+  /**
+   * What a warm-up leaves.
+   *
+   * @param name of the template
+   * @param dir its directory below the run directory; holds {@code state}
+   * @param layers disks, topmost first
+   * @param report of the runtime
+   */
+  record Frozen(
+      String name,
+      Path dir,
+      Machine machine,
+      TemplateMemory memory,
+      List<Path> layers,
+      Stamp stamp,
+      String report) {}
+
+  /** A template; {@code ids} are those of all sandboxes of the engine. */
+  VmTemplate(
+      Site site, WarmPlan plan, Frozen frozen, Set<SandboxId> ids, Consumer<VmTemplate> onClose) {
+    this.site = site;
+    this.plan = plan;
+    this.frozen = frozen;
+    this.ids = ids;
+    this.onClose = onClose;
+    var _ = frozen.memory().ended().thenRun(this::memoryLost);
+  }
+
+  private void memoryLost() {
+    if (!closed) {
+      ended.complete("the template of snapshot " + plan.tag() + " ended: its memory's holder died");
+    }
+  }
+
+  @Override
+  public String report() {
+    return frozen.report();
+  }
+
+  @Override
+  public CompletionStage<String> ended() {
+    return ended.minimalCompletionStage();
+  }
+
+  @Override
+  public List<ForkOutcome> fork(ForkPlan fork) {
+    long start = System.nanoTime();
+    checkOpen();
+    frozen
+        .stamp()
+        .check(
+            Stamp.of(site.paths(), frozen.machine(), site.kernel(), frozen.layers()),
+            plan.tag().text());
+    claim(fork);
+    Deadline deadline = Deadline.after(fork.deadline());
+    List<Future<ForkOutcome>> made = new ArrayList<>();
+    try (ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
+      for (ForkPlan.Child child : fork.children()) {
+        made.add(threads.submit(() -> forkOne(child, fork.limits(), start, deadline)));
+      }
+    }
+    List<ForkOutcome> outcomes = made.stream().map(VmTemplate::result).toList();
+    LOG.info(
+        "event=forked template={} n={} answered={} millis={}",
+        frozen.name(),
+        outcomes.size(),
+        outcomes.stream().filter(ForkOutcome.Forked.class::isInstance).count(),
+        (System.nanoTime() - start) / 1_000_000);
+    return outcomes;
+  }
+
+  private void checkOpen() {
+    if (closed) {
+      throw new ForkdException(
+          FailureKind.ENGINE, "the template of snapshot " + plan.tag() + " is closed");
+    }
+  }
+
+  private void claim(ForkPlan fork) {
+    Set<SandboxId> claimed = new HashSet<>();
+    for (ForkPlan.Child child : fork.children()) {
+      if (!ids.add(child.id())) {
+        ids.removeAll(claimed);
+        throw new ForkdException(FailureKind.CONFLICT, "sandbox " + child.id() + " exists already");
+      }
+      claimed.add(child.id());
+    }
+  }
+
+  private ForkOutcome forkOne(ForkPlan.Child child, Limits limits, long start, Deadline deadline) {
+    try {
+      if (!starting.tryAcquire(deadline.leftNanos(), TimeUnit.NANOSECONDS)) {
+        String message = "sandbox " + child.id() + ": the batch's deadline passed before its turn";
+        throw new ForkdException(FailureKind.TIMEOUT, message);
+      }
+      try {
+        VmGuest guest = resume(child, limits, deadline);
+        Duration ready = Duration.ofNanos(System.nanoTime() - start);
+        return new ForkOutcome.Forked(child.id(), guest, ready);
+      } finally {
+        starting.release();
+      }
+    } catch (ForkdException e) {
+      ids.remove(child.id());
+      return new ForkOutcome.Failed(child.id(), e.failure());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      ids.remove(child.id());
+      Failure failure = new Failure(FailureKind.ENGINE, "forking was interrupted");
+      return new ForkOutcome.Failed(child.id(), failure);
+    }
+  }
+
+  private VmGuest resume(ForkPlan.Child child, Limits limits, Deadline deadline) {
+    VmGuest guest = start(child.id(), deadline);
+    try {
+      guest.identify(identity(child, limits), deadline.left());
+      Pong.RuntimeState wanted =
+          plan.runtime().isPresent() ? Pong.RuntimeState.READY : Pong.RuntimeState.NONE;
+      Pong.RuntimeState told = guest.ping(deadline.left()).runtime();
+      if (told != wanted) {
+        throw new ForkdException(
+            FailureKind.ENGINE,
+            "sandbox " + child.id() + ": its runtime is " + told + " instead of " + wanted);
+      }
+      guests.add(guest);
+      checkOpen();
+      return guest;
+    } catch (ForkdException e) {
+      guest.close();
+      throw e;
+    }
+  }
+
+  private VmGuest start(SandboxId id, Deadline deadline) {
+    String name = id.text();
+    Path socket = frozen.dir().resolve(name);
+    List<String> files = new ArrayList<>();
+    files.add(Site.descriptor(Machine.AGENT_FD, 'c', socket));
+    files.add(Site.descriptor(Machine.MEMORY_FD, 'w', frozen.memory().file()));
+    files.addAll(disks(frozen.layers()));
+    List<String> args = frozen.machine().child(site.paths().qemu().toString(), site.label(name));
+    AgentSettings settings =
+        new AgentSettings(
+            name, GuestSpec.ofPrograms(plan, hostname(id)), plan.workdir(), START_WAIT);
+    try (Listener listener = new Listener(socket)) {
+      QemuProcess qemu = site.start(files, args, frozen.dir().resolve("state"));
+      SocketChannel channel = accept(listener, qemu, deadline);
+      return new VmGuest(id, qemu, channel, settings, deadline.left(), this::forget);
+    } catch (ForkdException e) {
+      Failure why = e.failure();
+      throw new Failure(why.kind(), "sandbox " + id + ": " + why.message(), why.detail()).thrown(e);
+    }
+  }
+
+  private static SocketChannel accept(Listener listener, QemuProcess qemu, Deadline deadline) {
+    try {
+      return listener.accept(qemu, deadline.left());
+    } catch (ForkdException e) {
+      qemu.close();
+      throw e;
+    }
+  }
+
+  static List<String> disks(List<Path> layers) {
+    List<String> files = new ArrayList<>();
+    for (Path layer : layers) {
+      files.add(Site.descriptor(Machine.FIRST_LAYER_FD + files.size(), 'r', layer));
+    }
+    return files;
+  }
+
+  private static Fields identity(ForkPlan.Child child, Limits limits) {
+    byte[] entropy = new byte[ENTROPY_BYTES];
+    RANDOM.nextBytes(entropy);
+    Instant now = Instant.now();
+    return Fields.builder()
+        .bytes(FieldKey.DATA, entropy)
+        .integer(FieldKey.TIME_NS, now.getEpochSecond() * NANOS + now.getNano())
+        .text(FieldKey.HOSTNAME, hostname(child.id()))
+        .text(FieldKey.MACHINE_ID, child.machineId())
+        .integer(FieldKey.MEMORY_BYTES, limits.memoryBytes())
+        .integer(FieldKey.PIDS_MAX, limits.pids())
+        .integer(FieldKey.CPU_MILLIS, limits.cpuMillis())
+        .integer(FieldKey.DISK_BYTES, limits.diskBytes())
+        .integer(FieldKey.TMP_BYTES, limits.tmpBytes())
+        .integer(FieldKey.SHM_BYTES, limits.shmBytes())
+        .build();
+  }
+
+  /** A host name is an id whose underscores, which host names may not have, are dashes. */
+  private static String hostname(SandboxId id) {
+    return id.text().replace('_', '-');
+  }
+
+  private static ForkOutcome result(Future<ForkOutcome> future) {
+    try {
+      return future.get();
+    } catch (ExecutionException | InterruptedException e) {
+      throw new Failure(FailureKind.INTERNAL, "forking a child failed: " + e).thrown(e);
+    }
+  }
+
+  private void forget(VmGuest guest) {
+    guests.remove(guest);
+    ids.remove(guest.id());
+  }
+
+  @Override
+  public synchronized void close() {
+    if (closed) {
+      return;
+    }
+    closed = true;
+    List.copyOf(guests).forEach(VmGuest::close);
+    frozen.memory().close();
+    onClose.accept(this);
+    try {
+      GuestKernel.remove(frozen.dir());
+    } catch (IOException e) {
+      LOG.warn("event=template_dir_left dir={} error=\"{}\"", frozen.dir(), e.toString());
+    }
+    LOG.info("event=template_closed template={}", frozen.name());
+  }
+}

@@ -1,0 +1,69 @@
+package dev.forkd.model;
+
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A program to run inside a sandbox.
+ *
+ * @param program what to run
+ * @param env added to (and winning over) the recipe's environment
+ * @param cwd absolute working directory; "" = the recipe's
+ * @param user name, uid or uid:gid inside the sandbox; "" = root of the sandbox
+ * @param stdin whether input will be sent; otherwise it reads /dev/null
+ * @param timeout after it the process group gets SIGTERM, then SIGKILL; zero = none
+ */
+public record ProgramSpec(
+    Program program,
+    Map<String, String> env,
+    String cwd,
+    String user,
+    boolean stdin,
+    Duration timeout) {
+  public ProgramSpec {
+    env = Map.copyOf(env);
+    if (timeout.isNegative()) {
+      throw new ForkdException(FailureKind.INVALID, "timeout must not be negative");
+    }
+  }
+
+  /** A program with the defaults of everything else. */
+  public static ProgramSpec of(Program program, Duration timeout) {
+    return new ProgramSpec(program, Map.of(), "", "", false, timeout);
+  }
+
+  /** What to run. */
+  public sealed interface Program {
+    /** A new process: {@code args[0]} is looked up in PATH. */
+    record Exec(List<String> args) implements Program {
+      public Exec {
+        args = List.copyOf(args);
+        if (args.isEmpty()) {
+          throw new ForkdException(FailureKind.INVALID, "args must contain at least one element");
+        }
+      }
+    }
+
+    /** A fork of the warm runtime that runs a module as {@code python -m} does. */
+    record CallModule(String module, List<String> args) implements Program {
+      public CallModule {
+        args = List.copyOf(args);
+      }
+    }
+
+    /** A fork of the warm runtime that runs a script file. */
+    record CallFile(String path, List<String> args) implements Program {
+      public CallFile {
+        args = List.copyOf(args);
+      }
+    }
+
+    /** A fork of the warm runtime that runs source text as {@code python -c} does. */
+    record CallCode(String code, List<String> args) implements Program {
+      public CallCode {
+        args = List.copyOf(args);
+      }
+    }
+  }
+}

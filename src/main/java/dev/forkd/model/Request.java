@@ -1,0 +1,126 @@
+package dev.forkd.model;
+
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Optional;
+import java.util.OptionalLong;
+
+/**
+ * The closed list of everything the service can be asked. The {@code api} package turns bytes into
+ * one of these; {@code service} switches over them without a default.
+ *
+ * @param <R> what the answer is
+ */
+@SuppressWarnings({"OptionalUsedAsFieldOrParameterType", "unused"})
+public sealed interface Request<R> {
+
+  /** All snapshots, ordered by tag. */
+  record ListSnapshots() implements Request<java.util.List<SnapshotInfo>> {}
+
+  /** One snapshot. */
+  record GetSnapshot(Tag tag) implements Request<SnapshotInfo> {}
+
+  /**
+   * Warm a recipe and freeze it.
+   *
+   * @param tag empty = the recipe's name
+   * @param recipeText the recipe file's content
+   * @param baseDir absolute directory that relative paths in the recipe start from
+   * @param engine overrides the recipe's
+   * @param replace whether a snapshot of that tag (without live sandboxes) is replaced
+   */
+  record CreateSnapshot(
+      Optional<Tag> tag,
+      String recipeText,
+      Path baseDir,
+      Optional<EngineName> engine,
+      boolean replace)
+      implements Request<SnapshotInfo> {}
+
+  /** Remove a snapshot; refused while sandboxes or snapshots derive from it, unless told. */
+  record DeleteSnapshot(Tag tag, boolean cascade, boolean force) implements Request<Done> {}
+
+  /**
+   * Fork n sandboxes, all or none.
+   *
+   * @param n 1 to 1000
+   * @param memoryLimitMib overrides the recipe's limit
+   */
+  record Fork(Tag tag, int n, OptionalLong memoryLimitMib)
+      implements Request<java.util.List<SandboxInfo>> {
+    /** The most sandboxes that one request may ask for. */
+    public static final int MAX_N = 1000;
+
+    public Fork {
+      checkN(n);
+    }
+
+    /** Fails when that many sandboxes may not be asked for. */
+    public static void checkN(int n) {
+      if (n < 1) {
+        throw new ForkdException(FailureKind.INVALID, "n must be ≥ 1");
+      }
+      if (n > MAX_N) {
+        throw new ForkdException(FailureKind.INVALID, "n must be ≤ 1000 (sanity cap)");
+      }
+    }
+  }
+
+  /**
+   * Sandboxes, ordered by id.
+   *
+   * @param all whether also those that have ended by themselves
+   */
+  record ListSandboxes(boolean all) implements Request<java.util.List<SandboxInfo>> {}
+
+  /** One sandbox. */
+  record GetSandbox(SandboxId id) implements Request<SandboxInfo> {}
+
+  /** End a sandbox and everything in it. */
+  record Destroy(SandboxId id) implements Request<Done> {}
+
+  /** Ask the agent, and the runtime if there is one, to answer. */
+  record Ping(SandboxId id) implements Request<Pong> {}
+
+  /** Run code in the sandbox's eval session. */
+  record Eval(SandboxId id, String code, Duration timeout) implements Request<EvalResult> {}
+
+  /** Start a program; the caller pumps its events and must close it. */
+  record Run(SandboxId id, ProgramSpec program, WarmUse warm) implements Request<StartedProgram> {}
+
+  /** Run a program to its end with all of its input given and its output collected. */
+  @SuppressWarnings("ArrayRecordComponent") // made and read once, never compared
+  record RunToEnd(SandboxId id, ProgramSpec program, WarmUse warm, byte[] stdin)
+      implements Request<CompletedProgram> {}
+
+  /** A program that {@link Run} started and nobody has closed yet. */
+  record FindProgram(SandboxId id, String program) implements Request<RunningProgram> {}
+
+  /** Whether a python command may run in a fork of the warm runtime instead of a new process. */
+  enum WarmUse {
+    /** When it gives the same result. */
+    AUTO,
+    /** Refuse (INVALID) when it does not. */
+    REQUIRED,
+    /** Always a new process. */
+    NEVER
+  }
+
+  /**
+   * What happened last, newest first.
+   *
+   * @param limit 1 to 1000
+   */
+  record ListEvents(int limit) implements Request<java.util.List<Event>> {
+    public ListEvents {
+      if (limit < 1 || limit > 1000) {
+        throw new ForkdException(FailureKind.INVALID, "limit must be 1 to 1000");
+      }
+    }
+  }
+
+  /** Nothing to say but that it is done. */
+  enum Done {
+    DONE
+  }
+}

@@ -1,0 +1,37 @@
+package dev.forkd.model;
+
+import java.util.Optional;
+import java.util.OptionalLong;
+
+/**
+ * What is known of a running sandbox.
+ *
+ * @param id its name
+ * @param tag the snapshot it was forked from
+ * @param createdAtUnix seconds
+ * @param pid of its agent, on the host
+ * @param engine that runs it
+ * @param state running or ended
+ * @param runtime state of its warm runtime
+ * @param memoryLimitMib when a limit is set
+ * @param readyMs from the request to the answer of agent and runtime
+ * @param ended how it ended, when it ended by itself: a sentence for people
+ */
+@SuppressWarnings("OptionalUsedAsFieldOrParameterType")
+public record SandboxInfo(
+    SandboxId id,
+    Tag tag,
+    long createdAtUnix,
+    long pid,
+    EngineName engine,
+    State state,
+    Pong.RuntimeState runtime,
+    OptionalLong memoryLimitMib,
+    double readyMs,
+    Optional<String> ended) {
+  /** Whether it lives. */
+  public enum State {
+    RUNNING,
+    ENDED
+  }
+}

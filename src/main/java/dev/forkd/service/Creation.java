@@ -1,0 +1,140 @@
+package dev.forkd.service;
+
+import dev.forkd.image.RecipeParser;
+import dev.forkd.json.Json;
+import dev.forkd.model.EngineName;
+import dev.forkd.model.Failure;
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
+import dev.forkd.model.Recipe;
+import dev.forkd.model.Request;
+import dev.forkd.model.RootImage;
+import dev.forkd.model.SnapshotInfo;
+import dev.forkd.model.SnapshotStatus;
+import dev.forkd.model.Tag;
+import dev.forkd.store.SnapshotRow;
+import java.util.Optional;
+import java.util.OptionalLong;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import tools.jackson.databind.node.ObjectNode;
+
+/** Makes snapshots from recipes, and warms cold ones again. */
+final class Creation implements Snapshots.Warmer {
+  private static final Logger LOG = LoggerFactory.getLogger(Creation.class);
+  private static final int MANIFEST_VERSION = 1;
+
+  private final Parts parts;
+  private final Warming warming;
+
+  Creation(Parts parts, Warming warming) {
+    this.parts = parts;
+    this.warming = warming;
+  }
+
+  /** Recipe, image, warm-up, manifest, registry; a failure leaves what was there before. */
+  SnapshotInfo create(
+      Snapshots snapshots, Request.CreateSnapshot request, CreationListener listener) {
+    Recipe recipe = RecipeParser.parse(request.recipeText(), request.baseDir());
+    Tag tag = request.tag().orElseGet(() -> Tag.of("recipe name", recipe.name()));
+    EngineName engine = request.engine().or(recipe::engine).orElseGet(parts::defaultEngine);
+    parts.engine(engine); // a missing engine is told before a tag is reserved
+    SnapshotRow row = row(tag, recipe, engine);
+    snapshots.begin(row, request.replace());
+    try {
+      RootImage image = warming.prepare(recipe, listener);
+      Warming.Warmed warmed = warming.warm(tag, recipe, image, engine, listener);
+      commit(snapshots, row, warmed);
+    } catch (RuntimeException e) {
+      abort(snapshots, tag, e);
+      throw e;
+    }
+    return snapshots.get(tag);
+  }
+
+  private static void abort(Snapshots snapshots, Tag tag, RuntimeException reason) {
+    try {
+      snapshots.abort(tag, String.valueOf(reason.getMessage()));
+    } catch (RuntimeException e) {
+      reason.addSuppressed(e); // the next start takes back what is still being written
+    }
+  }
+
+  private void commit(Snapshots snapshots, SnapshotRow row, Warming.Warmed warmed) {
+    WarmTemplate template = warmed.template();
+    try {
+      SnapshotRow ready =
+          row.warmed(warmed.digest(), warmed.millis(), template.template().report());
+      parts.files().write(row.tag(), manifest(ready));
+      snapshots.commit(ready, template);
+    } catch (RuntimeException e) {
+      template.retire();
+      throw e;
+    }
+  }
+
+  @Override
+  public RootImage image(SnapshotRow row) {
+    parts.engine(row.engine()); // a missing engine is told before an image is made
+    return parts.images().find(row.imageDigest()).orElseGet(() -> prepareAgain(row));
+  }
+
+  private RootImage prepareAgain(SnapshotRow row) {
+    LOG.warn("event=image_gone tag={} digest={}", row.tag(), row.imageDigest());
+    try {
+      return warming.prepare(recipe(row), CreationListener.SILENT);
+    } catch (ForkdException e) {
+      Failure failure = e.failure();
+      // The recipe was valid once: it is not the request that is wrong.
+      FailureKind kind =
+          failure.kind() == FailureKind.INVALID ? FailureKind.CONFLICT : failure.kind();
+      String message =
+          "image %s of snapshot %s is gone or has changed, and cannot be made again: %s"
+              .formatted(row.imageDigest(), row.tag(), failure.message());
+      throw new Failure(kind, message, failure.detail()).thrown(e);
+    }
+  }
+
+  @Override
+  public Warming.Warmed warm(SnapshotRow row, RootImage image) {
+    return warming.warm(row.tag(), recipe(row), image, row.engine(), CreationListener.SILENT);
+  }
+
+  /** The recipe as it was when the snapshot was made, as far as that is known. */
+  private static Recipe recipe(SnapshotRow row) {
+    return row.warmScript()
+        .map(script -> RecipeParser.parseAgain(row.recipe(), row.baseDir(), script))
+        .orElseGet(() -> RecipeParser.parse(row.recipe(), row.baseDir()));
+  }
+
+  private SnapshotRow row(Tag tag, Recipe recipe, EngineName engine) {
+    return new SnapshotRow(
+        tag,
+        parts.files().dir(tag),
+        parts.unixSeconds(),
+        SnapshotStatus.WRITING,
+        recipe.source(),
+        recipe.name(),
+        Optional.of(recipe.warm().script()),
+        recipe.baseDir(),
+        engine,
+        "",
+        OptionalLong.empty(),
+        "{}",
+        "",
+        "",
+        OptionalLong.empty(),
+        "");
+  }
+
+  private static ObjectNode manifest(SnapshotRow row) {
+    return Json.object()
+        .put("version", MANIFEST_VERSION)
+        .put("tag", row.tag().text())
+        .put("created_at_unix", row.createdAtUnix())
+        .put("engine", row.engine().word())
+        .put("image_digest", row.imageDigest())
+        .put("base_dir", row.baseDir().toString())
+        .put("recipe", row.recipe());
+  }
+}

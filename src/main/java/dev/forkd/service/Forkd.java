@@ -1,0 +1,135 @@
+package dev.forkd.service;
+
+import dev.forkd.engine.Engine;
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
+import dev.forkd.model.Request;
+import dev.forkd.model.SnapshotInfo;
+import dev.forkd.model.Tag;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Everything that forkd can be asked, in one place. Thread-safe. */
+public final class Forkd implements AutoCloseable {
+  private static final Logger LOG = LoggerFactory.getLogger(Forkd.class);
+
+  private final Parts parts;
+  private final Metrics metrics = new Metrics();
+  private final Programs programs = new Programs();
+  private final Creation creation;
+  private final Snapshots snapshots;
+  private final Sandboxes sandboxes;
+  private final Forking forking;
+  private final Runs runs;
+
+  private Forkd(Parts parts) {
+    this.parts = parts;
+    Forks forks = new Forks(parts);
+    this.creation = new Creation(parts, new Warming(parts, forks));
+    this.snapshots = new Snapshots(parts, creation);
+    this.sandboxes = new Sandboxes(parts, snapshots, metrics);
+    this.forking = new Forking(parts, snapshots, sandboxes, forks, metrics);
+    this.runs = new Runs(sandboxes, programs, metrics);
+  }
+
+  /** Starts the service on what earlier daemons left in the registry. */
+  public static Forkd start(Parts parts) {
+    Forkd forkd = new Forkd(parts);
+    parts.files().sweep();
+    forkd.snapshots.load();
+    forkd.sandboxes.load();
+    return forkd;
+  }
+
+  /**
+   * Answers a request.
+   *
+   * @throws ForkdException when it cannot; the failure says why and what to do
+   */
+  @SuppressWarnings("unchecked") // each case's answer is the one that its request declares
+  public <R> R handle(Request<R> request) {
+    Object answer =
+        switch (request) {
+          case Request.ListSnapshots _ -> snapshots.list();
+          case Request.GetSnapshot(var tag) -> snapshots.get(tag);
+          case Request.CreateSnapshot create -> create(create, CreationListener.SILENT);
+          case Request.DeleteSnapshot delete -> delete(delete);
+          case Request.Fork fork -> forking.fork(fork);
+          case Request.ListSandboxes(var all) -> sandboxes.list(all);
+          case Request.GetSandbox(var id) -> sandboxes.get(id);
+          case Request.Destroy(var id) -> {
+            sandboxes.destroy(id);
+            yield Request.Done.DONE;
+          }
+          case Request.Ping ping -> runs.ping(ping);
+          case Request.Eval eval -> runs.eval(eval);
+          case Request.Run run -> runs.run(run);
+          case Request.RunToEnd run -> runs.runToEnd(run);
+          case Request.FindProgram find -> runs.find(find);
+          case Request.ListEvents(var limit) -> parts.registry().events(limit);
+        };
+    return (R) answer;
+  }
+
+  /** Makes a snapshot and tells how it goes. */
+  public SnapshotInfo create(Request.CreateSnapshot request, CreationListener listener) {
+    return creation.create(snapshots, request, listener);
+  }
+
+  private Request.Done delete(Request.DeleteSnapshot request) {
+    if (request.cascade() && request.force()) {
+      throw new ForkdException(
+          FailureKind.INVALID, "cascade and force exclude each other: give one of them");
+    }
+    if (request.cascade()) {
+      cascade(request.tag());
+    } else {
+      snapshots.delete(request.tag(), request.force());
+    }
+    return Request.Done.DONE;
+  }
+
+  // Leaves first; a snapshot has one parent, so this walks a tree.
+  private void cascade(Tag tag) {
+    snapshots.dependents(tag).forEach(this::cascade);
+    sandboxes.destroyAll(tag);
+    snapshots.delete(tag, false);
+  }
+
+  /** The metrics as Prometheus text, format 0.0.4. */
+  public String metricsText() {
+    return metrics.text(
+        new Metrics.Gauges(
+            parts.version(),
+            () -> snapshots.list().size(),
+            sandboxes::active,
+            snapshots::parked,
+            programs::running));
+  }
+
+  /** The version of this daemon. */
+  public String version() {
+    return parts.version();
+  }
+
+  /** The label that the cgroups of this daemon carry: {@code forkd-<instance>}. */
+  public String instance() {
+    return parts.instance();
+  }
+
+  /** Destroys every sandbox, ends every template and engine. The registry stays the caller's. */
+  @Override
+  public void close() {
+    long began = System.nanoTime();
+    try {
+      sandboxes.close();
+    } finally {
+      try {
+        snapshots.close();
+      } finally {
+        Together.each(parts.engines().values(), Engine::close);
+      }
+    }
+    LOG.info("event=service_closed ms={}", Durations.millisSince(began));
+  }
+}

@@ -1,0 +1,106 @@
+package dev.forkd.service;
+
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.LongAdder;
+import java.util.function.IntSupplier;
+
+/**
+ * Counts and latencies, as Prometheus text (exposition format 0.0.4). Written by hand: the client
+ * library refuses gauges whose names end in {@code _total}, and clients rely on such names.
+ */
+final class Metrics {
+  /** How a sandbox ends that somebody destroyed. */
+  static final String DESTROYED = "destroyed";
+
+  private final LongAdder forks = new LongAdder();
+  private final LongAdder failedForks = new LongAdder();
+  private final Histogram forkSeconds = new Histogram();
+  private final Map<String, Histogram> runSeconds = new ConcurrentHashMap<>();
+  private final Map<String, LongAdder> ended = new ConcurrentHashMap<>();
+
+  /** Counts that are asked for when they are read. */
+  record Gauges(
+      String version,
+      IntSupplier snapshots,
+      IntSupplier sandboxes,
+      IntSupplier parked,
+      IntSupplier programs) {}
+
+  /** A batch of n was handed over. */
+  void forked(int n, double seconds) {
+    forks.add(n);
+    forkSeconds.observe(seconds);
+  }
+
+  void forkFailed() {
+    failedForks.increment();
+  }
+
+  /** An exec, a call or an eval is done. */
+  void ran(String kind, double seconds) {
+    runSeconds.computeIfAbsent(kind, k -> new Histogram()).observe(seconds);
+  }
+
+  /** A sandbox ended; only the class of the reason is counted, so that series stay few. */
+  void ended(String reason) {
+    String lower = reason.toLowerCase(Locale.ROOT);
+    String kind =
+        lower.equals(DESTROYED)
+            ? DESTROYED
+            : lower.contains("out of memory")
+                ? "oom"
+                : lower.contains("signal") ? "signal" : "other";
+    ended.computeIfAbsent(kind, k -> new LongAdder()).increment();
+  }
+
+  /** Everything as Prometheus text. */
+  String text(Gauges gauges) {
+    StringBuilder out = new StringBuilder(4096);
+    gauge(out, "forkd_snapshots_total", "Snapshots known.", gauges.snapshots().getAsInt());
+    gauge(out, "forkd_sandboxes_active", "Sandboxes that live.", gauges.sandboxes().getAsInt());
+    gauge(out, "forkd_sandboxes_parked", "Children forked ahead.", gauges.parked().getAsInt());
+    gauge(out, "forkd_programs_running", "Programs that run.", gauges.programs().getAsInt());
+    gauge(out, "forkd_branches_in_flight", "Branches being made.", 0);
+    gauge(out, "forkd_branch_concurrency_cap", "Branches at once; 0: no engine branches yet.", 0);
+    head(out, "forkd_build_info", "gauge", "Version of the daemon.");
+    out.append("forkd_build_info{version=\"%s\"} 1%n".formatted(gauges.version()));
+    counters(out);
+    head(out, "forkd_fork_seconds", "histogram", "Batches, from lease to the last answer.");
+    forkSeconds.write(out, "forkd_fork_seconds", "");
+    head(out, "forkd_run_seconds", "histogram", "Programs run to their end, and evals.");
+    new TreeMap<>(runSeconds)
+        .forEach((kind, it) -> it.write(out, "forkd_run_seconds", "kind=\"" + kind + "\""));
+    jvm(out);
+    return out.toString();
+  }
+
+  private void counters(StringBuilder out) {
+    head(out, "forkd_forks_total", "counter", "Sandboxes handed out.");
+    out.append("forkd_forks_total %d%n".formatted(forks.sum()));
+    head(out, "forkd_fork_failures_total", "counter", "Batches that failed.");
+    out.append("forkd_fork_failures_total %d%n".formatted(failedForks.sum()));
+    head(out, "forkd_sandboxes_ended_total", "counter", "Sandboxes that ended, by reason.");
+    new TreeMap<>(ended)
+        .forEach((kind, count) ->
+            out.append(
+                "forkd_sandboxes_ended_total{reason=\"%s\"} %d%n".formatted(kind, count.sum())));
+  }
+
+  private static void jvm(StringBuilder out) {
+    Runtime jvm = Runtime.getRuntime();
+    gauge(out, "forkd_jvm_heap_used_bytes", "Heap in use.", jvm.totalMemory() - jvm.freeMemory());
+    gauge(out, "forkd_jvm_heap_max_bytes", "Heap at the most.", jvm.maxMemory());
+  }
+
+  private static void gauge(StringBuilder out, String name, String help, long value) {
+    head(out, name, "gauge", help);
+    out.append("%s %d%n".formatted(name, value));
+  }
+
+  private static void head(StringBuilder out, String name, String type, String help) {
+    out.append("# HELP %s %s%n# TYPE %s %s%n".formatted(name, help, name, type));
+  }
+}

@@ -1,0 +1,71 @@
+package dev.forkd.service;
+
+import dev.forkd.engine.Engine;
+import dev.forkd.model.EngineName;
+import dev.forkd.model.Event;
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
+import dev.forkd.store.Registry;
+import dev.forkd.store.SnapshotFiles;
+import java.time.InstantSource;
+import java.util.Map;
+
+/**
+ * What the service is made of.
+ *
+ * @param registry owned by the caller
+ * @param files of snapshots
+ * @param images root file systems
+ * @param engines what is available here; closed by {@link Forkd#close}
+ * @param clock wall clock
+ * @param version of forkd, for the metrics
+ * @param instance label of this daemon, which its cgroups carry; two daemons never share one
+ */
+public record Parts(
+    Registry registry,
+    SnapshotFiles files,
+    Images images,
+    Map<EngineName, Engine> engines,
+    InstantSource clock,
+    String version,
+    String instance) {
+  public Parts {
+    engines = Map.copyOf(engines);
+  }
+
+  /** The engine of that name. */
+  Engine engine(EngineName name) {
+    Engine engine = engines.get(name);
+    if (engine == null) {
+      throw new ForkdException(
+          FailureKind.UNSUPPORTED,
+          ("engine %s is not available in this daemon (it has: %s):"
+                  + " choose another, or see what `forkd doctor` says of it")
+              .formatted(name.word(), available()));
+    }
+    return engine;
+  }
+
+  /** The engine of a recipe that does not name one. */
+  EngineName defaultEngine() {
+    return engines.containsKey(EngineName.PROCESS) || engines.isEmpty()
+        ? EngineName.PROCESS
+        : engines.keySet().iterator().next();
+  }
+
+  private String available() {
+    return engines.isEmpty()
+        ? "none"
+        : String.join(", ", engines.keySet().stream().map(EngineName::word).sorted().toList());
+  }
+
+  /** Seconds since 1970. */
+  long unixSeconds() {
+    return clock.instant().getEpochSecond();
+  }
+
+  /** An event that happens now. */
+  Event event(String kind, String subject, String message) {
+    return new Event(clock.millis(), kind, subject, message);
+  }
+}

@@ -1,0 +1,94 @@
+package dev.forkd.service;
+
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
+import dev.forkd.model.ProgramEvent;
+import dev.forkd.model.RunningProgram;
+import dev.forkd.model.SandboxId;
+import dev.forkd.model.StartedProgram;
+import java.time.Duration;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicLong;
+
+/** The programs that run now, by name, so that input and signals find them. Thread-safe. */
+final class Programs {
+  /** Programs at once in the whole daemon. */
+  static final int MAX = 10_000;
+
+  private record Entry(SandboxId sandbox, RunningProgram program) {}
+
+  private final Map<String, Entry> programs = new ConcurrentHashMap<>();
+  private final AtomicLong sequence = new AtomicLong();
+
+  /** Fails when no more programs may run; asked before one is started. */
+  void checkRoom() {
+    if (programs.size() >= MAX) {
+      throw new ForkdException(
+          FailureKind.EXHAUSTED, MAX + " programs run already; wait until some have ended");
+    }
+  }
+
+  /** Names a program until it is closed. */
+  StartedProgram add(SandboxId sandbox, RunningProgram program, boolean warm) {
+    String name = "p-%04x".formatted(sequence.getAndIncrement());
+    RunningProgram named = new Named(name, program);
+    programs.put(name, new Entry(sandbox, named));
+    return new StartedProgram(name, warm, named);
+  }
+
+  /** The program of that name in that sandbox. */
+  RunningProgram find(SandboxId sandbox, String name) {
+    Entry entry = programs.get(name);
+    if (entry == null || !entry.sandbox().equals(sandbox)) {
+      throw new ForkdException(
+          FailureKind.NOT_FOUND, "program not found in sandbox " + sandbox + ": it may have ended");
+    }
+    return entry.program();
+  }
+
+  int running() {
+    return programs.size();
+  }
+
+  private final class Named implements RunningProgram {
+    private final String name;
+    private final RunningProgram program;
+
+    Named(String name, RunningProgram program) {
+      this.name = name;
+      this.program = program;
+    }
+
+    @Override
+    public long pid() {
+      return program.pid();
+    }
+
+    @Override
+    public ProgramEvent next(Duration deadline) {
+      return program.next(deadline);
+    }
+
+    @Override
+    public void write(byte[] bytes, int offset, int length) {
+      program.write(bytes, offset, length);
+    }
+
+    @Override
+    public void closeInput() {
+      program.closeInput();
+    }
+
+    @Override
+    public void signal(int number) {
+      program.signal(number);
+    }
+
+    @Override
+    public void close() {
+      programs.remove(name);
+      program.close();
+    }
+  }
+}

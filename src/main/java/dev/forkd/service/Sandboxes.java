@@ -1,0 +1,247 @@
+package dev.forkd.service;
+
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
+import dev.forkd.model.SandboxId;
+import dev.forkd.model.SandboxInfo;
+import dev.forkd.model.Tag;
+import dev.forkd.store.SandboxRow;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Deque;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import java.util.function.Predicate;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The sandboxes that somebody was given: running ones, and the last ones that ended by themselves.
+ * Guarded by this object's monitor, which is never held while a guest is talked to.
+ */
+final class Sandboxes {
+  /** Ended sandboxes remembered; older ones are forgotten. */
+  static final int MAX_ENDED = 1000;
+
+  private static final Logger LOG = LoggerFactory.getLogger(Sandboxes.class);
+  private static final int MAX_REASON = 500;
+
+  private final Parts parts;
+  private final Snapshots snapshots;
+  private final Metrics metrics;
+  private final Map<SandboxId, Sandbox> sandboxes = new TreeMap<>();
+  private final Deque<SandboxId> ended = new ArrayDeque<>();
+  private boolean closed;
+
+  Sandboxes(Parts parts, Snapshots snapshots, Metrics metrics) {
+    this.parts = parts;
+    this.snapshots = snapshots;
+    this.metrics = metrics;
+  }
+
+  /**
+   * Takes over the journal of earlier daemons: their sandboxes died with their launcher, so those
+   * that somebody was given are remembered as ended and the rest is struck out.
+   */
+  void load() {
+    List<SandboxRow> gone = new ArrayList<>();
+    List<SandboxId> unknown = new ArrayList<>();
+    List<SandboxRow> journal = parts.registry().sandboxes();
+    Leftovers.end(journal);
+    for (SandboxRow row : journal) {
+      switch (row.state()) {
+        case RUNNING -> gone.add(row.ended("the daemon that ran it has ended"));
+        case ENDED -> gone.add(row);
+        case CREATING, PARKED -> unknown.add(row.id());
+      }
+    }
+    synchronized (this) {
+      gone.forEach(row -> remember(new Sandbox.Ended(row, 0), unknown));
+    }
+    parts.registry().journal(gone);
+    parts.registry().strike(unknown);
+    LOG.info("event=sandboxes_loaded ended={} struck={}", gone.size(), unknown.size());
+  }
+
+  /** The running ones, ordered by id; all of them when asked for. */
+  synchronized List<SandboxInfo> list(boolean all) {
+    return sandboxes.values().stream()
+        .filter(sandbox -> all || sandbox instanceof Sandbox.Running)
+        .map(Sandbox::info)
+        .toList();
+  }
+
+  synchronized SandboxInfo get(SandboxId id) {
+    return find(id).info();
+  }
+
+  synchronized int active() {
+    return running(row -> true).size();
+  }
+
+  /**
+   * The living sandbox of that id.
+   *
+   * @throws ForkdException NOT_FOUND, or CONFLICT when it has ended
+   */
+  synchronized Sandbox.Running running(SandboxId id) {
+    return switch (find(id)) {
+      case Sandbox.Running running -> running;
+      case Sandbox.Ended(var row, _) ->
+          throw new ForkdException(
+              FailureKind.CONFLICT, "sandbox " + id + " has ended: " + row.ended());
+    };
+  }
+
+  private Sandbox find(SandboxId id) {
+    return Optional.ofNullable(sandboxes.get(id)).orElseThrow(() -> notFound(id));
+  }
+
+  /** Makes a batch visible; each sandbox keeps the template from now on. */
+  List<SandboxInfo> commit(List<Child> children, WarmTemplate template) {
+    List<Sandbox.Running> batch = new ArrayList<>(children.size());
+    synchronized (this) {
+      if (closed) {
+        throw new ForkdException(FailureKind.UNAVAILABLE, "the daemon is stopping");
+      }
+      for (Child child : children) {
+        template.acquire();
+        Sandbox.Running running =
+            new Sandbox.Running(child.row(), child.guest(), template, child.readyMs());
+        sandboxes.put(child.row().id(), running);
+        snapshots.sandboxes(child.row().tag(), 1);
+        batch.add(running);
+      }
+    }
+    for (Sandbox.Running running : batch) {
+      running
+          .guest()
+          .ended()
+          .thenAccept(why -> Thread.startVirtualThread(() -> ended(running, why)));
+    }
+    return batch.stream().map(Sandbox::info).toList();
+  }
+
+  private void ended(Sandbox.Running running, String told) {
+    String why = printable(told);
+    SandboxRow row = running.row().ended(why);
+    List<SandboxId> forgotten = new ArrayList<>();
+    synchronized (this) {
+      if (!running.equals(sandboxes.get(row.id()))) {
+        return; // destroyed meanwhile
+      }
+      remember(new Sandbox.Ended(row, running.readyMs()), forgotten);
+    }
+    LOG.warn("event=sandbox_ended id={} tag={} reason=\"{}\"", row.id(), row.tag(), why);
+    metrics.ended(why);
+    try {
+      running.guest().close();
+    } finally {
+      released(running);
+      parts.registry().journal(List.of(row));
+      parts.registry().strike(forgotten);
+      parts.registry().note(parts.event("sandbox.ended", row.id().text(), why));
+    }
+  }
+
+  private void remember(Sandbox.Ended entry, List<SandboxId> forgotten) {
+    sandboxes.put(entry.row().id(), entry);
+    ended.add(entry.row().id());
+    while (ended.size() > MAX_ENDED) {
+      SandboxId oldest = ended.remove();
+      sandboxes.remove(oldest);
+      forgotten.add(oldest);
+    }
+  }
+
+  private void released(Sandbox.Running running) {
+    snapshots.sandboxes(running.row().tag(), -1);
+    running.template().release();
+  }
+
+  /** Ends a sandbox, or forgets one that has ended; when this returns nothing of it is left. */
+  void destroy(SandboxId id) {
+    long began = System.nanoTime();
+    Sandbox sandbox;
+    synchronized (this) {
+      sandbox = find(id);
+      sandboxes.remove(id);
+      ended.remove(id);
+    }
+    if (sandbox instanceof Sandbox.Running running) {
+      end(running);
+      metrics.ended(Metrics.DESTROYED);
+    }
+    parts.registry().strike(List.of(id));
+    LOG.info(
+        "event=sandbox_destroyed id={} tag={} ms={}",
+        id,
+        sandbox.row().tag(),
+        Durations.millisSince(began));
+  }
+
+  private void end(Sandbox.Running running) {
+    try {
+      running.guest().close();
+    } catch (RuntimeException e) {
+      // It may still be there: keep it, so that whoever asked can ask again.
+      synchronized (this) {
+        sandboxes.put(running.row().id(), running);
+      }
+      throw e;
+    }
+    released(running);
+  }
+
+  /** Destroys every sandbox that was forked from a snapshot. */
+  void destroyAll(Tag tag) {
+    destroyEach(running(row -> row.tag().equals(tag)));
+  }
+
+  /** Destroys everything; nothing new is taken. */
+  void close() {
+    synchronized (this) {
+      closed = true;
+    }
+    destroyEach(running(row -> true));
+  }
+
+  private void destroyEach(Collection<SandboxId> ids) {
+    if (!ids.isEmpty()) {
+      Together.each(ids, this::destroyIfThere);
+    }
+  }
+
+  private void destroyIfThere(SandboxId id) {
+    try {
+      destroy(id);
+    } catch (ForkdException e) {
+      if (e.kind() != FailureKind.NOT_FOUND) {
+        throw e;
+      }
+      LOG.debug("event=sandbox_gone id={}", id); // somebody else was faster
+    }
+  }
+
+  private synchronized List<SandboxId> running(Predicate<SandboxRow> chosen) {
+    return sandboxes.values().stream()
+        .filter(Sandbox.Running.class::isInstance)
+        .map(Sandbox::row)
+        .filter(chosen)
+        .map(SandboxRow::id)
+        .toList();
+  }
+
+  // What a guest's end is described by may quote the guest: bounded, one line.
+  private static String printable(String text) {
+    String line = text.replaceAll("\\p{Cntrl}+", " ").strip();
+    return line.length() <= MAX_REASON ? line : line.substring(0, MAX_REASON) + "...";
+  }
+
+  private static ForkdException notFound(SandboxId id) {
+    return new ForkdException(FailureKind.NOT_FOUND, "sandbox " + id + " not found");
+  }
+}

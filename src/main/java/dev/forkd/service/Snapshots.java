@@ -1,0 +1,389 @@
+package dev.forkd.service;
+
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
+import dev.forkd.model.RootImage;
+import dev.forkd.model.SnapshotInfo;
+import dev.forkd.model.SnapshotStatus;
+import dev.forkd.model.Tag;
+import dev.forkd.store.SnapshotRow;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The snapshots and what state each is in: being written, cold, warm or failed.
+ *
+ * <p>All of it is guarded by this object's monitor, which is never held while an engine or an image
+ * build works; the registry is written under it, so that memory and disk tell the same.
+ */
+final class Snapshots {
+  private static final Logger LOG = LoggerFactory.getLogger(Snapshots.class);
+
+  private final Parts parts;
+  private final Warmer warmer;
+  private final Map<Tag, Snapshot> snapshots = new TreeMap<>();
+  private final Map<Tag, SnapshotRow> writing = new TreeMap<>();
+  private final Map<Tag, Integer> sandboxes = new HashMap<>();
+  private boolean closed;
+
+  /** Makes the template of a cold snapshot. */
+  interface Warmer {
+    /** Its stored image; one of another digest when that is gone and its sources have changed. */
+    RootImage image(SnapshotRow row);
+
+    /** Warms it on that image. */
+    Warming.Warmed warm(SnapshotRow row, RootImage image);
+  }
+
+  Snapshots(Parts parts, Warmer warmer) {
+    this.parts = parts;
+    this.warmer = warmer;
+  }
+
+  /** Takes over what earlier daemons left: nothing is warm, what was being written has failed. */
+  synchronized void load() {
+    for (SnapshotRow stored : parts.registry().snapshots()) {
+      SnapshotRow row = stored;
+      if (row.status() == SnapshotStatus.WRITING) {
+        row = row.failed("the daemon ended while it was written; create it again");
+        parts.registry().put(row, parts.event("snapshot.failed", row.tag().text(), row.warning()));
+      }
+      snapshots.put(row.tag(), new Snapshot(row));
+    }
+    LOG.info("event=snapshots_loaded n={}", snapshots.size());
+  }
+
+  synchronized List<SnapshotInfo> list() {
+    Map<Tag, SnapshotInfo> infos = new TreeMap<>();
+    writing.values().forEach(row -> infos.put(row.tag(), info(row, false)));
+    snapshots.values().forEach(snapshot -> infos.put(snapshot.row.tag(), info(snapshot)));
+    return List.copyOf(infos.values());
+  }
+
+  synchronized SnapshotInfo get(Tag tag) {
+    Snapshot snapshot = snapshots.get(tag);
+    if (snapshot != null) {
+      return info(snapshot);
+    }
+    SnapshotRow row = writing.get(tag);
+    if (row != null) {
+      return info(row, false);
+    }
+    throw SnapshotRefusal.notFound(tag);
+  }
+
+  synchronized int parked() {
+    return snapshots.values().stream()
+        .flatMap(snapshot -> snapshot.live.stream())
+        .mapToInt(live -> live.pool().parked())
+        .sum();
+  }
+
+  /**
+   * Reserves a tag for a snapshot that is about to be made.
+   *
+   * @throws ForkdException CONFLICT when the tag is taken
+   */
+  synchronized void begin(SnapshotRow row, boolean replace) {
+    checkOpen();
+    Tag tag = row.tag();
+    if (writing.containsKey(tag)) {
+      throw new ForkdException(
+          FailureKind.CONFLICT,
+          "snapshot " + tag + " is being written by another request; retry once it is done");
+    }
+    Snapshot old = snapshots.get(tag);
+    if (old != null && old.row.status() == SnapshotStatus.READY) {
+      if (!replace) {
+        throw new ForkdException(
+            FailureKind.CONFLICT,
+            "snapshot " + tag + " already exists; DELETE first, or create it with replace");
+      }
+      checkUnused(old, "replaced");
+    }
+    if (old == null) {
+      parts.registry().put(row, parts.event("snapshot.writing", tag.text(), ""));
+    }
+    writing.put(tag, row);
+    LOG.info("event=snapshot_writing tag={} engine={}", tag, row.engine().word());
+  }
+
+  /** Makes a snapshot that {@link #begin} announced visible, in place of an earlier one. */
+  void commit(SnapshotRow ready, WarmTemplate template) {
+    Optional<Snapshot> old;
+    synchronized (this) {
+      checkOpen();
+      parts.registry().put(ready, parts.event("snapshot.ready", ready.tag().text(), ""));
+      writing.remove(ready.tag());
+      Snapshot fresh = new Snapshot(ready);
+      old = Optional.ofNullable(snapshots.put(ready.tag(), fresh));
+      install(fresh, template);
+    }
+    old.ifPresent(this::letGo);
+    LOG.info("event=snapshot_ready tag={} warm_ms={}", ready.tag(), ready.warmMs().orElseThrow());
+  }
+
+  /** Takes back what {@link #begin} announced; an earlier snapshot of that tag stays. */
+  synchronized void abort(Tag tag, String why) {
+    writing.remove(tag);
+    if (!snapshots.containsKey(tag)) {
+      parts.registry().remove(tag, parts.event("snapshot.failed", tag.text(), why));
+      parts.files().delete(tag);
+    }
+    LOG.warn("event=snapshot_failed tag={} reason=\"{}\"", tag, why);
+  }
+
+  /**
+   * The right to fork a snapshot.
+   *
+   * @throws ForkdException NOT_FOUND, or CONFLICT when it is not ready
+   */
+  synchronized Lease lease(Tag tag) {
+    checkOpen();
+    Snapshot snapshot = snapshots.get(tag);
+    if (snapshot == null) {
+      if (writing.containsKey(tag)) {
+        throw SnapshotRefusal.notBootable(tag, "status=Writing; wait until it is ready");
+      }
+      throw SnapshotRefusal.notFound(tag);
+    }
+    SnapshotRow row = checked(snapshot.row);
+    if (row.status() != SnapshotStatus.READY) {
+      throw SnapshotRefusal.failed(row);
+    }
+    snapshot.forks++;
+    return new Lease(this, snapshot, snapshot.row);
+  }
+
+  synchronized void returned(Snapshot snapshot) {
+    snapshot.forks--;
+  }
+
+  /** Counts live sandboxes of a snapshot, which keep it from being deleted. */
+  synchronized void sandboxes(Tag tag, int change) {
+    sandboxes.merge(tag, change, Integer::sum);
+    sandboxes.remove(tag, 0);
+  }
+
+  /** The template of a leased snapshot, acquired for the caller. */
+  WarmTemplate template(Snapshot snapshot) {
+    Optional<WarmTemplate> warm = acquired(snapshot);
+    if (warm.isPresent()) {
+      return warm.get();
+    }
+    Waiting.lock(snapshot.warming, "snapshot " + snapshot.row.tag() + " to be warmed");
+    try {
+      return acquired(snapshot).orElseGet(() -> rewarm(snapshot));
+    } finally {
+      snapshot.warming.unlock();
+    }
+  }
+
+  private synchronized Optional<WarmTemplate> acquired(Snapshot snapshot) {
+    snapshot.live.ifPresent(WarmTemplate::acquire);
+    return snapshot.live;
+  }
+
+  private WarmTemplate rewarm(Snapshot snapshot) {
+    SnapshotRow row = snapshot.row;
+    if (row.status() != SnapshotStatus.READY) {
+      throw SnapshotRefusal.failed(row); // by whoever held the lock before
+    }
+    RootImage image = warmer.image(row);
+    if (!image.digest().equals(row.imageDigest())) {
+      throw changed(snapshot, image.digest());
+    }
+    Warming.Warmed warmed = warmer.warm(row, image);
+    WarmTemplate template = warmed.template();
+    try {
+      synchronized (this) {
+        checkOpen();
+        checkCurrent(snapshot);
+        snapshot.row =
+            snapshot.row.warmed(warmed.digest(), warmed.millis(), template.template().report());
+        parts
+            .registry()
+            .put(snapshot.row, parts.event("snapshot.warmed", snapshot.row.tag().text(), ""));
+        template.acquire();
+        install(snapshot, template);
+      }
+    } catch (RuntimeException e) {
+      template.retire();
+      throw e;
+    }
+    return template;
+  }
+
+  // A snapshot is immutable: warmed on another image it would be another one.
+  private ForkdException changed(Snapshot snapshot, String digest) {
+    String why =
+        ("its image %s is gone, and its recipe now makes another one, %s: files or packages have"
+                + " changed since; create the snapshot again")
+            .formatted(snapshot.row.imageDigest(), digest);
+    Tag tag = snapshot.row.tag();
+    try {
+      synchronized (this) {
+        checkOpen();
+        checkCurrent(snapshot);
+        snapshot.row = snapshot.row.failed(why);
+        parts.registry().put(snapshot.row, parts.event("snapshot.failed", tag.text(), why));
+      }
+    } finally {
+      dropImage(digest);
+    }
+    LOG.warn("event=snapshot_failed tag={} reason=\"{}\"", tag, why);
+    return SnapshotRefusal.failed(snapshot.row);
+  }
+
+  // A snapshot may have been replaced, or deleted by force, while it was warmed.
+  private void checkCurrent(Snapshot snapshot) {
+    Tag tag = snapshot.row.tag();
+    if (snapshots.get(tag) != snapshot) {
+      throw new ForkdException(
+          FailureKind.CONFLICT,
+          "snapshot " + tag + " was replaced or deleted meanwhile: try again");
+    }
+  }
+
+  private void install(Snapshot snapshot, WarmTemplate template) {
+    snapshot.live = Optional.of(template);
+    template
+        .template()
+        .ended()
+        .thenAccept(why -> Thread.startVirtualThread(() -> cooled(snapshot, template, why)));
+    template.pool().refill();
+  }
+
+  private void cooled(Snapshot snapshot, WarmTemplate template, String why) {
+    synchronized (this) {
+      if (snapshot.live.filter(live -> live == template).isPresent()) {
+        snapshot.live = Optional.empty();
+      }
+      Tag tag = snapshot.row.tag();
+      LOG.warn("event=template_ended tag={} reason=\"{}\"", tag, why);
+      parts.registry().note(parts.event("template.ended", tag.text(), why));
+    }
+    template.retire();
+  }
+
+  /** Snapshots that need the one of that tag directly. */
+  synchronized List<Tag> dependents(Tag tag) {
+    return snapshots.values().stream()
+        .map(snapshot -> snapshot.row)
+        .filter(row -> row.parentTag().equals(tag.text()))
+        .map(SnapshotRow::tag)
+        .toList();
+  }
+
+  /**
+   * Removes a snapshot.
+   *
+   * @param force although sandboxes live or snapshots derive from it: the sandboxes live on
+   */
+  void delete(Tag tag, boolean force) {
+    Snapshot snapshot;
+    synchronized (this) {
+      snapshot = Optional.ofNullable(snapshots.get(tag)).orElseThrow(() -> notFoundNow(tag));
+      if (writing.containsKey(tag)) {
+        throw new ForkdException(
+            FailureKind.CONFLICT, "snapshot " + tag + " is being replaced; retry once it is done");
+      }
+      if (!force) {
+        checkUnused(snapshot, "deleted");
+        checkIndependent(tag);
+      }
+      parts.registry().remove(tag, parts.event("snapshot.deleted", tag.text(), ""));
+      snapshots.remove(tag);
+      parts.files().delete(tag);
+    }
+    letGo(snapshot);
+    LOG.info("event=snapshot_deleted tag={} force={}", tag, force);
+  }
+
+  /** The image stays below the sandboxes that are mounted on it until the last of them is gone. */
+  private void letGo(Snapshot snapshot) {
+    Runnable drop = () -> dropImage(snapshot.row.imageDigest());
+    snapshot.live.ifPresentOrElse(live -> live.retire(drop), drop);
+  }
+
+  private ForkdException notFoundNow(Tag tag) {
+    return writing.containsKey(tag)
+        ? new ForkdException(
+            FailureKind.CONFLICT, "snapshot " + tag + " is being written; retry once it is done")
+        : SnapshotRefusal.notFound(tag);
+  }
+
+  /** Removes an image unless a snapshot needs it or one is being made that may. */
+  void dropImage(String digest) {
+    synchronized (this) {
+      if (digest.isEmpty()
+          || !writing.isEmpty()
+          || snapshots.values().stream().anyMatch(s -> s.row.imageDigest().equals(digest))) {
+        return;
+      }
+    }
+    parts.images().remove(digest);
+  }
+
+  private void checkUnused(Snapshot snapshot, String verb) {
+    Tag tag = snapshot.row.tag();
+    int live = sandboxes.getOrDefault(tag, 0);
+    if (snapshot.forks > 0 || live > 0) {
+      throw new ForkdException(
+          FailureKind.CONFLICT,
+          ("snapshot %s cannot be %s: %d sandbox(es) live from it; destroy them first, or DELETE"
+                  + " with ?cascade=true (ends them) or ?force=true (they live on)")
+              .formatted(tag, verb, Math.max(live, 1)));
+    }
+  }
+
+  private void checkIndependent(Tag tag) {
+    List<Tag> dependents = dependents(tag);
+    if (!dependents.isEmpty()) {
+      throw new ForkdException(
+          FailureKind.CONFLICT,
+          "snapshot %s has %d dependent snapshot(s): %s; DELETE with ?cascade=true or ?force=true"
+              .formatted(tag, dependents.size(), dependents));
+    }
+  }
+
+  /** No new forks, and every template ended. */
+  void close() {
+    List<WarmTemplate> live = new ArrayList<>();
+    synchronized (this) {
+      closed = true;
+      for (Snapshot snapshot : snapshots.values()) {
+        snapshot.live.ifPresent(live::add);
+        snapshot.live = Optional.empty();
+      }
+    }
+    Together.each(live, WarmTemplate::retire);
+  }
+
+  private void checkOpen() {
+    if (closed) {
+      throw new ForkdException(FailureKind.UNAVAILABLE, "the daemon is stopping");
+    }
+  }
+
+  private SnapshotInfo info(Snapshot snapshot) {
+    return info(checked(snapshot.row), snapshot.live.isPresent());
+  }
+
+  private SnapshotRow checked(SnapshotRow row) {
+    return row.status() != SnapshotStatus.READY || parts.files().exists(row.tag())
+        ? row
+        : row.failed(
+            "snapshot is not bootable: missing " + row.dir() + "/snapshot.json; create it again");
+  }
+
+  private SnapshotInfo info(SnapshotRow row, boolean warm) {
+    return Snapshot.describe(row, warm, sandboxes.getOrDefault(row.tag(), 0));
+  }
+}

@@ -1,0 +1,95 @@
+package dev.forkd.service;
+
+import dev.forkd.engine.Template;
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
+import dev.forkd.model.Recipe;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * A live template with everybody who needs it: forks in flight and the sandboxes made from it.
+ * Closing a template ends its sandboxes, so a retired one is closed by whoever leaves last.
+ */
+final class WarmTemplate {
+  private static final Logger LOG = LoggerFactory.getLogger(WarmTemplate.class);
+
+  private final Recipe recipe;
+  private final Template template;
+  private final Pool pool;
+  private int users;
+  private boolean retired;
+  private boolean closed;
+  private Runnable afterClose = () -> {};
+
+  WarmTemplate(Recipe recipe, Template template, Pool pool) {
+    this.recipe = recipe;
+    this.template = template;
+    this.pool = pool;
+  }
+
+  Recipe recipe() {
+    return recipe;
+  }
+
+  Template template() {
+    return template;
+  }
+
+  Pool pool() {
+    return pool;
+  }
+
+  /** One more that needs it. */
+  synchronized void acquire() {
+    if (closed) {
+      throw new ForkdException(
+          FailureKind.CONFLICT, "the template has just been discarded: try again");
+    }
+    users++;
+  }
+
+  /** One less; the last one closes a retired template. */
+  void release() {
+    boolean last;
+    synchronized (this) {
+      users--;
+      last = mayClose();
+    }
+    if (last) {
+      close();
+    }
+  }
+
+  /** No more forks; closed now, or when nobody needs it any more. */
+  void retire() {
+    retire(() -> {});
+  }
+
+  /** As above; {@code then} runs when it is closed, for what its sandboxes needed until then. */
+  void retire(Runnable then) {
+    pool.close();
+    boolean unused;
+    synchronized (this) {
+      retired = true;
+      afterClose = then;
+      unused = mayClose();
+    }
+    if (unused) {
+      close();
+    }
+  }
+
+  private boolean mayClose() {
+    boolean may = retired && users == 0 && !closed;
+    closed |= may;
+    return may;
+  }
+
+  private void close() {
+    long began = System.nanoTime();
+    template.close();
+    afterClose.run();
+    LOG.info("event=template_closed recipe={} ms={}", recipe.name(), Durations.millisSince(began));
+  }
+}

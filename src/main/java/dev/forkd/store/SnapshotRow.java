@@ -1,0 +1,91 @@
+package dev.forkd.store;
+
+import dev.forkd.model.EngineName;
+import dev.forkd.model.SnapshotStatus;
+import dev.forkd.model.Tag;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.OptionalLong;
+
+/**
+ * A snapshot as the registry knows it. Empty text stands for absence.
+ *
+ * @param tag its name
+ * @param dir its directory
+ * @param createdAtUnix seconds
+ * @param status where it is in its life
+ * @param recipe the recipe file's text
+ * @param recipeName what the recipe calls itself
+ * @param warmScript text of the warm-up script as it was when the snapshot was made, wherever the
+ *     recipe had it from; empty = an older forkd made the snapshot and did not keep it
+ * @param baseDir where relative paths of the recipe start
+ * @param engine that runs its sandboxes
+ * @param imageDigest of its root file system
+ * @param warmMs of the last warm-up
+ * @param report JSON object that the runtime told when it was warm
+ * @param warning why it cannot be forked
+ * @param branchedFrom sandbox it was branched from
+ * @param pauseMs how long that sandbox stood still
+ * @param parentTag snapshot that it needs
+ */
+@SuppressWarnings("OptionalUsedAsFieldOrParameterType") // absence is part of the data
+public record SnapshotRow(
+    Tag tag,
+    Path dir,
+    long createdAtUnix,
+    SnapshotStatus status,
+    String recipe,
+    String recipeName,
+    Optional<String> warmScript,
+    Path baseDir,
+    EngineName engine,
+    String imageDigest,
+    OptionalLong warmMs,
+    String report,
+    String warning,
+    String branchedFrom,
+    OptionalLong pauseMs,
+    String parentTag) {
+
+  /** This row after a warm-up. */
+  public SnapshotRow warmed(String digest, long millis, String newReport) {
+    return new SnapshotRow(
+        tag,
+        dir,
+        createdAtUnix,
+        SnapshotStatus.READY,
+        recipe,
+        recipeName,
+        warmScript,
+        baseDir,
+        engine,
+        digest,
+        OptionalLong.of(millis),
+        newReport,
+        "",
+        branchedFrom,
+        pauseMs,
+        parentTag);
+  }
+
+  /** This row as one that cannot be forked, for that reason. */
+  public SnapshotRow failed(String reason) {
+    return new SnapshotRow(
+        tag,
+        dir,
+        createdAtUnix,
+        SnapshotStatus.FAILED,
+        recipe,
+        recipeName,
+        warmScript,
+        baseDir,
+        engine,
+        imageDigest,
+        warmMs,
+        report,
+        reason,
+        branchedFrom,
+        pauseMs,
+        parentTag);
+  }
+}
