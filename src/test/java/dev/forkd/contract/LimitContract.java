@@ -1,0 +1,69 @@
+package dev.forkd.contract;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.forkd.engine.Guest;
+import dev.forkd.model.EvalResult;
+import dev.forkd.model.Limits;
+import dev.forkd.model.ProgramSpec.Program;
+import java.util.List;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Test;
+
+/** Limits hold, and who runs into one is told. */
+public interface LimitContract extends Contract {
+  long MIB = 1 << 20;
+
+  @Test
+  default void memoryIsLimited() {
+    Assumptions.assumeTrue(
+        bench().engine().capabilities().memoryLimit(), "this host has no memory controller");
+    Guest guest = limited(Limits.DEFAULT.withMemoryBytes(64 * MIB));
+    List<String> hog = List.of("/usr/bin/python3", "-c", "x = b'x' * 300_000_000");
+    assertThat(Bench.run(guest, new Program.Exec(hog)).exitCode()).isEqualTo(-9);
+    EvalResult result = guest.eval("x = b'x' * 300_000_000", Bench.SOON);
+    assertThat(result.error()).containsAnyOf("SIGKILL", "MemoryError", "out of memory");
+    assertThat(Bench.sh(guest, "echo alive").stdout()).isEqualTo("alive\n");
+    assertThat(Bench.eval(bench().fork(), "len(b'x' * 100_000_000)")).isEqualTo("100000000");
+  }
+
+  @Test
+  default void processesAreLimited() {
+    Assumptions.assumeTrue(
+        bench().engine().capabilities().pidsLimit(), "this host has no pids controller");
+    Limits d = Limits.DEFAULT;
+    Guest guest = limited(new Limits(0, 24, 0, d.diskBytes(), d.tmpBytes(), d.shmBytes()));
+    String bomb =
+        """
+        import os, time
+        n = 0
+        try:
+            while n < 100:
+                if os.fork() == 0:
+                    time.sleep(100)
+                n += 1
+        except BlockingIOError:
+            print(n)
+        """;
+    Ran ran = Bench.run(guest, new Program.Exec(List.of("/usr/bin/python3", "-c", bomb)));
+    assertThat(Integer.parseInt(ran.stdout().strip())).isBetween(10, 24);
+    assertThat(Bench.sh(bench().fork(), "echo sibling").stdout()).isEqualTo("sibling\n");
+  }
+
+  @Test
+  default void diskTmpAndShmAreLimited() {
+    Limits limits = new Limits(0, 0, 0, 8 * MIB, 4 * MIB, 2 * MIB);
+    Guest guest = limited(limits);
+    for (String file : List.of("/opt/x", "/tmp/x", "/dev/shm/x")) {
+      Ran ran = Bench.sh(guest, "head -c 20000000 /dev/zero > " + file);
+      assertThat(ran.exitCode()).as(file).isNotZero();
+      assertThat(ran.stderr()).as(file).contains("No space left");
+    }
+    assertThat(Bench.sh(guest, "rm /opt/x && echo room > /opt/y && cat /opt/y").stdout())
+        .isEqualTo("room\n");
+  }
+
+  private Guest limited(Limits limits) {
+    return bench().fork(bench().template(), 1, limits).getFirst();
+  }
+}
