@@ -1,0 +1,129 @@
+"""A daemon per session with a state directory of its own, and the command to drive it."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import host  # noqa: E402
+from rest import Rest  # noqa: E402
+
+HOME = Path(__file__).resolve().parent.parent
+
+TINY = """\
+name: tiny
+image: host
+runtime: {language: python, interpreter: /usr/bin/python3}
+warm:
+  imports: [json, random, uuid, secrets, tempfile]
+workdir: /workdir
+limits: {pids: 64}
+"""
+
+HEAVY = """\
+name: heavy
+image: host
+runtime: {language: python, interpreter: /usr/bin/python3}
+warm:
+  imports: [numpy, pandas, sklearn, random, uuid, secrets, tempfile]
+workdir: /workdir
+limits: {pids: 64}
+"""
+
+
+class Installation:
+    """One daemon with its own directories, and the `forkd` command aimed at it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.state = directory / "state"
+        self.run_dir = directory / "run"
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("FORKD_")},
+            "FORKD_STATE_DIR": str(self.state),
+            "FORKD_RUN_DIR": str(self.run_dir),
+        }
+        self.socket = self.run_dir / "forkd.sock"
+        self.rest = Rest(str(self.socket))
+        self.process: "subprocess.Popen[bytes] | None" = None
+
+    def command(self, *args: str, **more) -> "subprocess.CompletedProcess[bytes]":
+        more.setdefault("timeout", 180)
+        more.setdefault("capture_output", True)
+        return subprocess.run([str(HOME / "forkd"), *args], env=self.environment,
+                              cwd=self.directory, **more)
+
+    def start(self) -> float:
+        """Starts the daemon; seconds until it answers."""
+        began = time.monotonic()
+        log = open(self.directory / "daemon.log", "ab")
+        self.process = subprocess.Popen(
+            [str(HOME / "forkd"), "serve", "--bind", "none"], env=self.environment,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        log.close()
+        while True:
+            try:
+                assert self.rest.ok("GET", "/healthz") == {"ok": True}
+                return time.monotonic() - began
+            except OSError:
+                assert self.process.poll() is None, self.log()
+                assert time.monotonic() - began < 60, self.log()
+                time.sleep(0.01)  # polling a socket that another process is about to make
+
+    def log(self) -> str:
+        return (self.directory / "daemon.log").read_text()
+
+    def stop(self) -> None:
+        assert self.process is not None
+        self.process.terminate()
+        self.process.wait(60)
+
+    def label(self) -> str:
+        """What this daemon's cgroups are called."""
+        return "forkd-" + self.rest.ok("GET", "/version")["instance"]
+
+
+@pytest.fixture(scope="session")
+def installation() -> Iterator[Installation]:
+    assert os.geteuid() == 0, "the end-to-end tests need root: sandboxes are made by root"
+    directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-"))
+    before = (host.mounts(), host.network_namespaces())
+    installed = Installation(directory)
+    installed.start()
+    try:
+        for text in (TINY, HEAVY):
+            installed.rest.ok("POST", "/v1/snapshots", {"recipe": text, "recipe_dir": "/"})
+        label = installed.label()
+        yield installed
+        installed.stop()
+        assert host.cgroups(label) == set()
+        assert (host.mounts(), host.network_namespaces()) == before
+    finally:
+        if installed.process is not None and installed.process.poll() is None:
+            installed.stop()
+        shutil.rmtree(directory)
+
+
+@pytest.fixture
+def rest(installation: Installation) -> Rest:
+    return installation.rest
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request) -> Iterator[None]:
+    """Sandboxes that a test made and left are destroyed; the daemon must then be as before."""
+    if "rest" not in request.fixturenames:
+        yield
+        return
+    client = request.getfixturevalue("rest")
+    yield
+    for sandbox in client.ok("GET", "/v1/sandboxes"):
+        client.kill(sandbox["id"])

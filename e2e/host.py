@@ -1,0 +1,60 @@
+"""What is left on the host: the leak check of every test."""
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Dict, List, Set
+
+
+def children_of(pid: int) -> List[int]:
+    """All descendants of a process."""
+    parents: Dict[int, List[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+            except OSError:
+                continue  # it ended while we looked
+            parents.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(entry.name))
+    found, queue = [], [pid]
+    while queue:
+        for child in parents.get(queue.pop(), []):
+            found.append(child)
+            queue.append(child)
+    return found
+
+
+def cgroups(label: str) -> Set[str]:
+    """Every cgroup directory whose path holds the label."""
+    found = set()
+    for root, directories, _ in os.walk("/sys/fs/cgroup"):
+        found.update(os.path.join(root, d) for d in directories if label in os.path.join(root, d))
+    return found
+
+
+def mounts() -> Set[str]:
+    return set(Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+def network_namespaces() -> str:
+    return subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
+
+
+def private_kib(pid: int) -> int:
+    """Memory that a process shares with nobody; 0 when it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+
+
+def open_files(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
