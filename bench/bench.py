@@ -1,0 +1,84 @@
+"""Measures forkd and what it is compared with, on this machine, now.
+
+Exit code: 0 all bounds hold; 1 one is broken; 2 it could not be measured.
+"""
+import argparse
+import os
+import shlex
+import sys
+import time
+from typing import Callable, Dict, List
+
+import commands
+import forks
+import report
+import suite
+from daemon import HOME, Daemon, running
+from figures import Section, machine
+
+PARTS = ("forks", "pool", "memory", "trips", "commands", "start", "suite")
+
+
+def parts(daemon: Daemon, rounds: int) -> Dict[str, Callable[[], List[Section]]]:
+    """Every part, with its number of rounds from the one that the user chose."""
+    few = max(3, rounds // 3)
+    return {
+        "forks": lambda: [forks.forks(daemon, rounds)],
+        "pool": lambda: [forks.pool(daemon, rounds)],
+        "memory": lambda: [forks.memory(daemon, 16)],
+        "trips": lambda: [forks.round_trips(daemon, rounds * 10)],
+        "commands": lambda: [commands.command_line(daemon, rounds)],
+        "start": lambda: [commands.start(daemon.command, few)],
+        "suite": lambda: suite.suite(daemon, rounds),
+    }
+
+
+def measure(arguments: argparse.Namespace, sections: List[Section]) -> str:
+    """Fills the sections; the daemon's version."""
+    with running(arguments.forkd) as daemon:
+        version = daemon.client().request("GET", "/version")["version"]
+        daemon.snapshot(forks.RECIPE, forks.TAG)
+        chosen = parts(daemon, arguments.rounds)
+        for name in PARTS:
+            if name in arguments.only:
+                print("%s ..." % name, flush=True)
+                sections.extend(chosen[name]())
+        return version
+
+
+def load() -> str:
+    return " ".join("%.2f" % value for value in os.getloadavg())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench/run.sh", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15, help="rounds of each figure (15)")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART")
+    parser.add_argument("--forkd", default=os.path.join(HOME, "forkd"), help="the command")
+    parser.add_argument("--out", default=report.RESULTS, metavar="DIR", help="bench/results")
+    arguments = parser.parse_args()
+    if arguments.rounds < 3:
+        parser.error("--rounds must be at least 3")
+    about = {
+        "date": time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime()),
+        "command": "bench/run.sh --rounds %d --only %s"
+        % (arguments.rounds, shlex.join(arguments.only)),
+        "machine": machine(),
+        "load before": load(),
+    }
+    sections: List[Section] = []
+    try:
+        about["forkd"] = measure(arguments, sections)
+    except (RuntimeError, OSError) as error:
+        print("bench: %s" % error, file=sys.stderr)
+        return 2
+    about["load after"] = load()
+    path = report.write(about, sections, arguments.out)
+    with open(path) as file:
+        print("\n" + file.read())
+    print("written: %s (and .json)" % os.path.relpath(path))
+    return 0 if all(f.holds for section in sections for f in section.figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
