@@ -134,7 +134,6 @@ void process_open(struct process *p, struct connection *c, uint32_t id, int64_t 
   list_append(&a->processes, &p->link);
   p->started_us = clock_us();
   if (timeout_ms > 0) loop_arm(&a->loop, &p->deadline, timeout_ms);
-  for (int i = 0; i < 2; i++) output_update(&p->output[i]);
 }
 
 void process_started(struct process *p, pid_t pid) {
@@ -145,6 +144,7 @@ void process_started(struct process *p, pid_t pid) {
   request_send(&p->request, &w);
   for (int number = 1; p->early_signals; number++, p->early_signals >>= 1)
     if (p->early_signals & 1) signal_group(pid, number);
+  for (int i = 0; i < 2; i++) output_update(&p->output[i]);
 }
 
 void process_refused(struct process *p, const struct error *reason) {

@@ -10,7 +10,9 @@
 void output_update(struct output_stream *s) {
   struct error e;
   if (s->source.fd < 0) return;
-  bool wanted = s->credit > 0 && !request_congested(&s->owner->request);
+  // Not before STARTED is sent: what a fast command prints may be readable before the word that it
+  // started is.
+  bool wanted = s->owner->started && s->credit > 0 && !request_congested(&s->owner->request);
   struct loop *loop = &s->owner->request.agent->loop;
   if (loop_watch(loop, &s->source, wanted ? EPOLLIN : 0, &e) < 0) output_close(s);
 }

@@ -33,6 +33,13 @@ def test_output_and_exit_code(client):
     assert result.pid > 1 and 0 < result.duration_us < 10_000_000
 
 
+def test_started_comes_before_what_a_fast_command_prints(client):
+    # Sent at once: by the time that the agent looks at the first ones, they have printed and ended.
+    for ident in [client.start(["echo", "hi"]) for _ in range(100)]:
+        assert client.next(ident).type == STARTED
+        assert client.finish(ident).stdout == b"hi\n"
+
+
 @pytest.mark.parametrize("code", [0, 1, 127, 255])
 def test_exit_codes(client, code):
     assert client.sh("exit %d" % code).exit_code == code
