@@ -1,6 +1,7 @@
 package dev.forkd.engine;
 
 import dev.forkd.model.EngineName;
+import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import java.util.function.Consumer;
 
@@ -20,6 +21,18 @@ public interface Engine extends AutoCloseable {
    *     the plan's deadline passes; nothing is left behind
    */
   Template warm(WarmPlan plan, Consumer<String> log);
+
+  /**
+   * Makes a branch live again that this engine wrote down ({@link Branch.Written#durable}).
+   *
+   * @throws ForkdException UNSUPPORTED when its branches do not outlive their templates, CONFLICT
+   *     when the files do not fit this host (the message says what), ENGINE when they are damaged
+   */
+  default Template restore(RestorePlan plan) {
+    throw new ForkdException(
+        FailureKind.UNSUPPORTED,
+        "branches of the " + name().word() + " engine live only as long as their daemon");
+  }
 
   /** Ends every template and every sandbox. */
   @Override

@@ -1,6 +1,8 @@
 package dev.forkd.engine;
 
 import dev.forkd.model.EvalResult;
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
 import dev.forkd.model.Pong;
 import dev.forkd.model.ProgramSpec;
 import dev.forkd.model.RunningProgram;
@@ -44,6 +46,18 @@ public interface Guest extends AutoCloseable {
 
   /** Writes a file of the sandbox, atomically. */
   void writeFile(String path, int mode, InputStream from, Duration deadline);
+
+  /**
+   * Makes a snapshot of the sandbox as it is; the sandbox runs on.
+   *
+   * @throws ForkdException UNSUPPORTED when this engine or this sandbox cannot be branched,
+   *     CONFLICT when something runs in it that can be neither carried over nor left out, TIMEOUT
+   */
+  default Branch branch(BranchPlan plan) {
+    throw new ForkdException(
+        FailureKind.UNSUPPORTED,
+        "sandbox " + id() + ": its engine cannot branch a running sandbox");
+  }
 
   /** Completes with a sentence (OOM, signal, exit code) when it ends without being closed. */
   CompletionStage<String> ended();
