@@ -1,5 +1,7 @@
 package dev.forkd.engine;
 
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
 import java.util.List;
 import java.util.concurrent.CompletionStage;
 
@@ -13,6 +15,17 @@ public interface Template extends AutoCloseable {
    * siblings with it: what to do with a partial batch is the caller's choice.
    */
   List<ForkOutcome> fork(ForkPlan plan);
+
+  /**
+   * Writes this snapshot once more, as one that needs no other.
+   *
+   * @throws ForkdException UNSUPPORTED when this engine keeps nothing of its templates in files
+   */
+  default Branch.Written compact(CompactPlan plan) {
+    throw new ForkdException(
+        FailureKind.UNSUPPORTED,
+        "snapshot " + plan.tag() + " cannot be made: this engine does not write templates down");
+  }
 
   /** Completes with a sentence when the template ends without being closed. */
   CompletionStage<String> ended();

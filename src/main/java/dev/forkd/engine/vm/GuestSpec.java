@@ -101,22 +101,22 @@ final class GuestSpec {
   }
 
   private static Map<String, String> ofRuntime(WarmPlan plan) {
-    Map<String, String> env = merged(plan);
+    Map<String, String> env = merged(plan.env());
     // The runtime takes its own entry out again before any code of the recipe runs.
     env.merge(PYTHONPATH, RUNTIME_PATH, (theirs, ours) -> ours + ":" + theirs);
     return env;
   }
 
   /** Environment of commands and calls in one sandbox. */
-  static Map<String, String> ofPrograms(WarmPlan plan, String hostname) {
-    Map<String, String> env = merged(plan);
+  static Map<String, String> ofPrograms(Map<String, String> own, String hostname) {
+    Map<String, String> env = merged(own);
     env.putIfAbsent("HOSTNAME", hostname);
     return env;
   }
 
-  private static Map<String, String> merged(WarmPlan plan) {
+  private static Map<String, String> merged(Map<String, String> own) {
     Map<String, String> env = new TreeMap<>(DEFAULTS);
-    env.putAll(plan.env());
+    env.putAll(own);
     return env;
   }
 

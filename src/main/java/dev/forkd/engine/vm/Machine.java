@@ -34,12 +34,9 @@ record Machine(boolean kvm, int memoryMib, int layers) {
   /** Arguments of the machine that is warmed. */
   List<String> template(String qemu, String name, long tscKhz) {
     List<String> args = common(qemu, name, "on");
-    args.addAll(List.of("-add-fd", set(STATE_FD), "-add-fd", set(CONSOLE_FD)));
+    args.addAll(List.of("-add-fd", set(CONSOLE_FD)));
     args.addAll(List.of("-chardev", "file,id=ser0,path=/dev/fdset/" + CONSOLE_FD));
     args.addAll(List.of("-chardev", "socket,id=log0,fd=" + LOG_FD));
-    args.addAll(
-        List.of(
-            "-chardev", "socket,id=qmp0,fd=" + MONITOR_FD, "-mon", "chardev=qmp0,mode=control"));
     devices(args);
     boot(args, "/proc/self/fd/" + KERNEL_FD, "/proc/self/fd/" + INITRAMFS_FD, tscKhz);
     return List.copyOf(args);
@@ -97,7 +94,11 @@ record Machine(boolean kvm, int memoryMib, int layers) {
     for (int i = 0; i < layers; i++) {
       args.addAll(List.of("-add-fd", set(FIRST_LAYER_FD + i)));
     }
+    args.addAll(List.of("-add-fd", set(STATE_FD)));
     args.addAll(List.of("-chardev", "socket,id=agent0,fd=" + AGENT_FD));
+    args.addAll(
+        List.of(
+            "-chardev", "socket,id=qmp0,fd=" + MONITOR_FD, "-mon", "chardev=qmp0,mode=control"));
     return args;
   }
 

@@ -17,24 +17,53 @@ import java.time.Duration;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/** QEMU's control channel (the QEMU Machine Protocol); one command at a time. */
+/**
+ * QEMU's control channel (the QEMU Machine Protocol); one command at a time. The greeting is read
+ * before the first command: most machines are never given one.
+ */
 final class Monitor implements AutoCloseable {
   private static final int MAX_LINES = 1000;
 
   private final SocketChannel channel;
   private final BufferedReader in;
   private final OutputStream out;
+  private boolean negotiated;
 
-  /** Reads the greeting and leaves the negotiation mode. */
-  Monitor(SocketChannel channel, Duration deadline) {
+  /** Talks over a connected channel, which it owns. */
+  Monitor(SocketChannel channel) {
     this.channel = channel;
     in = new BufferedReader(new InputStreamReader(Channels.newInputStream(channel), UTF_8));
     out = Channels.newOutputStream(channel);
-    run("qmp_capabilities", Json.object(), deadline);
   }
 
   /** Runs a command. ENGINE with QEMU's reason when it is refused. */
-  void run(String command, ObjectNode arguments, Duration deadline) {
+  synchronized void run(String command, ObjectNode arguments, Duration deadline) {
+    if (!negotiated) {
+      exchange("qmp_capabilities", Json.object(), deadline);
+      negotiated = true;
+    }
+    exchange(command, arguments, deadline);
+  }
+
+  /** As {@link #run}, of a command that takes no arguments. */
+  void run(String command, Duration deadline) {
+    run(command, Json.object(), deadline);
+  }
+
+  /**
+   * Saves everything but RAM of a stopped machine. Despite its name the command needs no Xen.
+   *
+   * @param file as QEMU names it
+   */
+  void saveDevices(String file, Duration deadline) {
+    ObjectNode arguments = Json.object();
+    arguments.put("filename", file);
+    // QEMU would let go of the disks otherwise, for another machine to take them over.
+    arguments.put("live", false);
+    run("xen-save-devices-state", arguments, deadline);
+  }
+
+  private void exchange(String command, ObjectNode arguments, Duration deadline) {
     ObjectNode request = Json.object();
     request.put("execute", command);
     request.set("arguments", arguments);

@@ -118,7 +118,7 @@ public final class VmEngine implements Engine {
       try {
         Warming warming = new Warming(here, plan, name, dir, machine, layers);
         VmTemplate template =
-            new VmTemplate(here, plan, warming.freeze(log), ids, templates::remove);
+            new VmTemplate(here, Setting.of(plan), warming.freeze(log), ids, templates::remove);
         templates.add(template);
         return template;
       } catch (ForkdException | IOException e) {

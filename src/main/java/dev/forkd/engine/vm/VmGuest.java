@@ -18,6 +18,7 @@ import dev.forkd.model.SandboxId;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.channels.SocketChannel;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
@@ -38,6 +39,7 @@ final class VmGuest implements Guest, AgentListener {
   private static final int MAX_SIGNAL = 64;
 
   private final SandboxId id;
+  private final Started started;
   private final QemuProcess qemu;
   private final Consumer<VmGuest> onClose;
   private final CompletableFuture<String> ended = new CompletableFuture<>();
@@ -46,21 +48,37 @@ final class VmGuest implements Guest, AgentListener {
   private volatile boolean expected;
   private boolean closed;
 
-  /** Greets the agent; {@code qemu} and {@code channel} are owned from here on, also on failure. */
+  /**
+   * A machine that was started.
+   *
+   * @param agent channel to its agent
+   * @param monitor QEMU's
+   * @param saved where QEMU writes the state of its devices when it is told to
+   */
+  record Started(QemuProcess qemu, SocketChannel agent, Monitor monitor, Path saved) {
+    void close() {
+      qemu.close();
+      monitor.close();
+      // Nobody else's: the name is that of one sandbox.
+      saved.toFile().delete();
+    }
+  }
+
+  /** Greets the agent; {@code started} is owned from here on, also on failure. */
   VmGuest(
       SandboxId id,
-      QemuProcess qemu,
-      SocketChannel channel,
+      Started started,
       AgentSettings settings,
       Duration deadline,
       Consumer<VmGuest> onClose) {
     this.id = id;
-    this.qemu = qemu;
+    this.started = started;
+    this.qemu = started.qemu();
     this.onClose = onClose;
     try {
-      this.agent = AgentConnection.over(channel, settings, this, deadline);
+      this.agent = AgentConnection.over(started.agent(), settings, this, deadline);
     } catch (ForkdException e) {
-      qemu.close();
+      started.close();
       throw e;
     }
   }
@@ -170,7 +188,7 @@ final class VmGuest implements Guest, AgentListener {
     if (!closed) {
       expected = true;
       agent.close();
-      qemu.close();
+      started.close();
       onClose.accept(this);
       closed = true;
     }

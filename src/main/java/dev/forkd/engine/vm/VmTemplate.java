@@ -4,7 +4,6 @@ import dev.forkd.agent.AgentSettings;
 import dev.forkd.engine.ForkOutcome;
 import dev.forkd.engine.ForkPlan;
 import dev.forkd.engine.Template;
-import dev.forkd.engine.WarmPlan;
 import dev.forkd.frame.FieldKey;
 import dev.forkd.frame.Fields;
 import dev.forkd.host.Deadline;
@@ -51,7 +50,7 @@ final class VmTemplate implements Template {
   private static final Duration START_WAIT = Duration.ofSeconds(60);
 
   private final Site site;
-  private final WarmPlan plan;
+  private final Setting setting;
   private final Frozen frozen;
   private final Set<SandboxId> ids;
   private final Semaphore starting = new Semaphore(STARTING);
@@ -79,9 +78,9 @@ final class VmTemplate implements Template {
 
   /** A template; {@code ids} are those of all sandboxes of the engine. */
   VmTemplate(
-      Site site, WarmPlan plan, Frozen frozen, Set<SandboxId> ids, Consumer<VmTemplate> onClose) {
+      Site site, Setting setting, Frozen frozen, Set<SandboxId> ids, Consumer<VmTemplate> onClose) {
     this.site = site;
-    this.plan = plan;
+    this.setting = setting;
     this.frozen = frozen;
     this.ids = ids;
     this.onClose = onClose;
@@ -90,7 +89,8 @@ final class VmTemplate implements Template {
 
   private void memoryLost() {
     if (!closed) {
-      ended.complete("the template of snapshot " + plan.tag() + " ended: its memory's holder died");
+      ended.complete(
+          "the template of snapshot " + setting.tag() + " ended: its memory's holder died");
     }
   }
 
@@ -112,7 +112,7 @@ final class VmTemplate implements Template {
         .stamp()
         .check(
             Stamp.of(site.paths(), frozen.machine(), site.kernel(), frozen.layers()),
-            plan.tag().text());
+            setting.tag().text());
     claim(fork);
     Deadline deadline = Deadline.after(fork.deadline());
     List<Future<ForkOutcome>> made = new ArrayList<>();
@@ -134,7 +134,7 @@ final class VmTemplate implements Template {
   private void checkOpen() {
     if (closed) {
       throw new ForkdException(
-          FailureKind.ENGINE, "the template of snapshot " + plan.tag() + " is closed");
+          FailureKind.ENGINE, "the template of snapshot " + setting.tag() + " is closed");
     }
   }
 
@@ -178,7 +178,7 @@ final class VmTemplate implements Template {
     try {
       guest.identify(identity(child, limits), deadline.left());
       Pong.RuntimeState wanted =
-          plan.runtime().isPresent() ? Pong.RuntimeState.READY : Pong.RuntimeState.NONE;
+          setting.hasRuntime() ? Pong.RuntimeState.READY : Pong.RuntimeState.NONE;
       Pong.RuntimeState told = guest.ping(deadline.left()).runtime();
       if (told != wanted) {
         throw new ForkdException(
@@ -199,27 +199,36 @@ final class VmTemplate implements Template {
     Path socket = frozen.dir().resolve(name);
     List<String> files = new ArrayList<>();
     files.add(Site.descriptor(Machine.AGENT_FD, 'c', socket));
+    files.add(Site.descriptor(Machine.MONITOR_FD, 'c', frozen.dir().resolve(name + ".qmp")));
     files.add(Site.descriptor(Machine.MEMORY_FD, 'w', frozen.memory().file()));
+    files.add(Site.descriptor(Machine.STATE_FD, 'a', frozen.dir().resolve(name + ".state")));
     files.addAll(disks(frozen.layers()));
     List<String> args = frozen.machine().child(site.paths().qemu().toString(), site.label(name));
     AgentSettings settings =
         new AgentSettings(
-            name, GuestSpec.ofPrograms(plan, hostname(id)), plan.workdir(), START_WAIT);
-    try (Listener listener = new Listener(socket)) {
+            name, GuestSpec.ofPrograms(setting.env(), hostname(id)), setting.workdir(), START_WAIT);
+    Path saved = frozen.dir().resolve(name + ".state");
+    try (Listener agents = new Listener(socket);
+        Listener monitors = new Listener(frozen.dir().resolve(name + ".qmp"))) {
       QemuProcess qemu = site.start(files, args, frozen.dir().resolve("state"));
-      SocketChannel channel = accept(listener, qemu, deadline);
-      return new VmGuest(id, qemu, channel, settings, deadline.left(), this::forget);
+      VmGuest.Started started = connect(qemu, agents, monitors, saved, deadline);
+      return new VmGuest(id, started, settings, deadline.left(), this::forget);
     } catch (ForkdException e) {
       Failure why = e.failure();
       throw new Failure(why.kind(), "sandbox " + id + ": " + why.message(), why.detail()).thrown(e);
     }
   }
 
-  private static SocketChannel accept(Listener listener, QemuProcess qemu, Deadline deadline) {
+  /** Takes what forkd-vm connects, in its order; {@code qemu} is ended when that fails. */
+  private static VmGuest.Started connect(
+      QemuProcess qemu, Listener agents, Listener monitors, Path saved, Deadline deadline) {
     try {
-      return listener.accept(qemu, deadline.left());
+      SocketChannel agent = agents.accept(qemu, deadline.left());
+      Monitor monitor = new Monitor(monitors.accept(qemu, deadline.left()));
+      return new VmGuest.Started(qemu, agent, monitor, saved);
     } catch (ForkdException e) {
       qemu.close();
+      saved.toFile().delete();
       throw e;
     }
   }

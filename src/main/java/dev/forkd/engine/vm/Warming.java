@@ -8,7 +8,6 @@ import dev.forkd.frame.FieldKey;
 import dev.forkd.frame.Fields;
 import dev.forkd.host.Deadline;
 import dev.forkd.host.Signals;
-import dev.forkd.json.Json;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
@@ -27,7 +26,6 @@ import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import tools.jackson.databind.node.ObjectNode;
 
 /** Boots a machine, waits for the warm-up in it, and freezes it. */
 final class Warming implements AgentListener {
@@ -84,7 +82,7 @@ final class Warming implements AgentListener {
       // In the order in which forkd-vm connects.
       var agentChannel = agents.accept(qemu, boot.left());
       var log = new WarmLog(logs.accept(qemu, boot.left()), lines);
-      try (Monitor monitor = new Monitor(monitors.accept(qemu, boot.left()), COMMAND);
+      try (Monitor monitor = new Monitor(monitors.accept(qemu, boot.left()));
           AgentConnection agent =
               AgentConnection.over(agentChannel, settings(), this, boot.left())) {
         long booted = System.nanoTime();
@@ -177,13 +175,9 @@ final class Warming implements AgentListener {
   }
 
   private void save(Monitor monitor) {
-    monitor.run("stop", Json.object(), COMMAND);
-    ObjectNode arguments = Json.object();
-    arguments.put("filename", "/dev/fdset/" + Machine.STATE_FD);
-    arguments.put("live", false);
-    // Despite its name it needs no Xen; it saves everything but RAM, which the memory file has.
-    monitor.run("xen-save-devices-state", arguments, COMMAND);
-    monitor.run("quit", Json.object(), COMMAND);
+    monitor.run("stop", COMMAND);
+    monitor.saveDevices("/dev/fdset/" + Machine.STATE_FD, COMMAND);
+    monitor.run("quit", COMMAND);
   }
 
   private ForkdException about(ForkdException e) {
