@@ -156,7 +156,7 @@ static int prepare(struct launcher *l, struct error *e) {
   }
   // What is mounted here stays here; what the host mounts later is seen.
   if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
-    return FAIL_ERRNO(e, "a mount namespace of its own (is this root?)");
+    return FAIL_ERRNO(e, "a mount namespace of its own (is this root, and is / a mount point?)");
   l->exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
   if (l->exe < 0) return FAIL_ERRNO(e, "opening /proc/self/exe");
   long cores = sysconf(_SC_NPROCESSORS_ONLN);

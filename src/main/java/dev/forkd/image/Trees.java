@@ -111,11 +111,12 @@ final class Trees {
     return message.contains("No space left on device") || message.contains("Disk quota exceeded");
   }
 
-  /** The disk that holds {@code path} is full. */
+  /** The disk that holds {@code path} ran full; what was begun there is removed by now. */
   static Failure full(String doing, Path path) {
     return new Failure(
         FailureKind.EXHAUSTED,
-        "%s: the disk of %s is full (%d bytes free); make room or set --state-dir"
+        ("%s: it does not fit on the disk of %s, which has %d bytes free; make room or set"
+                + " --state-dir")
             .formatted(doing, path, usable(path)));
   }
 
