@@ -63,7 +63,7 @@ static int copy(const struct layer *layer, uid_t base, const char *to, struct er
 }
 
 int layers_attach(struct family *f, struct error *e) {
-  size_t used = (size_t)snprintf(f->overlay, sizeof f->overlay, "lowerdir=k:h");
+  size_t used = (size_t)snprintf(f->overlay, sizeof f->overlay, "lowerdir=k");
   if (mkdir("l", 0755) < 0) return FAIL_ERRNO(e, "mkdir l");
   for (size_t i = 0; i < f->spec.layer_count; i++) {
     const struct layer *layer = &f->spec.layers[i];
@@ -73,7 +73,10 @@ int layers_attach(struct family *f, struct error *e) {
     int done = layer->copy ? copy(layer, f->spec.uid_base, to, e)
                            : attach(layer, f->userns, to, e);
     if (done < 0) return -1;
-    used += (size_t)snprintf(f->overlay + used, sizeof f->overlay - used, ":%s", to);
+    // h hides what the base has; what a recipe puts in its place, in a layer above, is seen.
+    bool base = i + 1 == f->spec.layer_count;
+    used += (size_t)snprintf(f->overlay + used, sizeof f->overlay - used, "%s:%s",
+                             base ? ":h" : "", to);
   }
   return 0;
 }

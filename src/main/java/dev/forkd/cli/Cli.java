@@ -23,6 +23,7 @@ public final class Cli {
   private static final List<String> VERBS =
       List.of(
           "quickstart",
+          "test",
           "snapshot",
           "images",
           "fork",
@@ -117,6 +118,7 @@ public final class Cli {
   private static Object command(String verb, Session session) {
     return switch (verb) {
       case "quickstart" -> new Quickstart(session);
+      case "test" -> new Test(session);
       case "snapshot" -> new Snapshot(session);
       case "images" -> new Images(session);
       case "fork", "spawn" -> new Fork(session);

@@ -31,11 +31,22 @@ final class FilesLayer {
   /** Caches that would change the digest with every run of the tests on the host. */
   private static final Set<String> LEFT_OUT = Set.of("__pycache__", ".pytest_cache");
 
+  /** In a tree that somebody works in: large, and nothing that a program of it reads. */
+  private static final Set<String> NOT_WORKED_ON =
+      Set.of(".git", ".hg", ".svn", ".tox", ".nox", "node_modules", ".forkd");
+
+  /** What marks the top of a virtual environment. */
+  private static final String ENVIRONMENT = "pyvenv.cfg";
+
   /** Target (relative to the root, sorted) to source. */
   private final Map<String, Path> sources;
 
-  private FilesLayer(Map<String, Path> sources) {
+  /** Whether a file is known by its size and time: reading all of a working tree takes long. */
+  private final boolean quick;
+
+  private FilesLayer(Map<String, Path> sources, boolean quick) {
     this.sources = sources;
+    this.quick = quick;
   }
 
   /**
@@ -52,7 +63,7 @@ final class FilesLayer {
         throw Trees.failure("files: " + file.from(), file.from(), trouble);
       }
     }
-    return new FilesLayer(sources);
+    return new FilesLayer(sources, files.stream().anyMatch(Recipe.CopiedFile::workingTree));
   }
 
   private static void collect(Recipe.CopiedFile file, Map<String, Path> sources)
@@ -66,7 +77,7 @@ final class FilesLayer {
         new SimpleFileVisitor<>() {
           @Override
           public FileVisitResult preVisitDirectory(Path dir, BasicFileAttributes attributes) {
-            if (LEFT_OUT.contains(String.valueOf(dir.getFileName()))) {
+            if (isLeftOut(file, dir)) {
               return FileVisitResult.SKIP_SUBTREE;
             }
             return visitFile(dir, attributes);
@@ -74,6 +85,9 @@ final class FilesLayer {
 
           @Override
           public FileVisitResult visitFile(Path path, BasicFileAttributes attributes) {
+            if (attributes.isOther() && file.workingTree()) {
+              return FileVisitResult.CONTINUE;
+            }
             if (attributes.isOther()) {
               throw invalid(path, "is a socket, device or pipe");
             }
@@ -85,6 +99,15 @@ final class FilesLayer {
             return FileVisitResult.CONTINUE;
           }
         });
+  }
+
+  private static boolean isLeftOut(Recipe.CopiedFile file, Path dir) {
+    String name = String.valueOf(dir.getFileName());
+    if (!file.workingTree()) {
+      return LEFT_OUT.contains(name);
+    }
+    boolean top = dir.equals(file.from());
+    return !top && (NOT_WORKED_ON.contains(name) || Files.exists(dir.resolve(ENVIRONMENT)));
   }
 
   private static String target(Recipe.CopiedFile file, Path path) {
@@ -128,8 +151,8 @@ final class FilesLayer {
     return digest(sources);
   }
 
-  private static String digest(Map<String, Path> sources) {
-    ContentDigest digest = new ContentDigest("files/1");
+  private String digest(Map<String, Path> sources) {
+    ContentDigest digest = new ContentDigest(quick ? "tree/1" : "files/1");
     sources.forEach((target, source) -> {
       try {
         add(digest.add(target), source);
@@ -140,14 +163,16 @@ final class FilesLayer {
     return digest.hex();
   }
 
-  private static void add(ContentDigest digest, Path source) throws IOException {
+  private void add(ContentDigest digest, Path source) throws IOException {
     PosixFileAttributes attributes = attributes(source);
     if (attributes.isSymbolicLink()) {
       digest.add("link").add(Files.readSymbolicLink(source).toString());
       return;
     }
     digest.add(PosixFilePermissions.toString(attributes.permissions()));
-    if (attributes.isRegularFile()) {
+    if (attributes.isRegularFile() && quick) {
+      digest.add("file").add(attributes.size() + " " + attributes.lastModifiedTime());
+    } else if (attributes.isRegularFile()) {
       digest.add("file").addFile(source);
     } else {
       digest.add("directory");
@@ -168,7 +193,7 @@ final class FilesLayer {
     for (Map.Entry<String, Path> entry : sources.entrySet()) {
       Path copy = tree.resolve(entry.getKey());
       makeParents(tree, copy);
-      copy(entry.getValue(), copy);
+      copy(entry.getValue(), copy, !quick);
       copies.put(entry.getKey(), copy);
     }
     if (!digest(copies).equals(expected)) {
@@ -196,7 +221,7 @@ final class FilesLayer {
     }
   }
 
-  private static void copy(Path source, Path copy) throws IOException {
+  private static void copy(Path source, Path copy, boolean durable) throws IOException {
     PosixFileAttributes attributes = attributes(source);
     if (attributes.isSymbolicLink()) {
       Files.deleteIfExists(copy);
@@ -210,7 +235,9 @@ final class FilesLayer {
     } else if (attributes.isRegularFile()) {
       Files.copy(source, copy, StandardCopyOption.REPLACE_EXISTING);
       Files.setLastModifiedTime(copy, attributes.lastModifiedTime());
-      Trees.sync(copy);
+      if (durable) { // a working tree is soon another one
+        Trees.sync(copy);
+      }
     } else {
       throw new FileSystemException(source.toString(), "", "is no longer a file or directory");
     }

@@ -209,8 +209,13 @@ final class HostImage {
    * @throws ForkdException INVALID with another place to use
    */
   static void check(Recipe recipe, List<String> hidden) {
-    recipe.runtime().ifPresent(runtime -> checkInterpreter(Path.of(runtime.interpreter()), hidden));
+    recipe
+        .runtime()
+        .ifPresent(runtime -> checkInterpreter(recipe, Path.of(runtime.interpreter()), hidden));
     for (Recipe.CopiedFile file : recipe.files()) {
+      if (file.workingTree()) {
+        continue; // asked for by name: it is seen, what lies around it is not
+      }
       for (String path : hidden) {
         if (isIn(file.to(), path)) {
           throw new ForkdException(
@@ -222,7 +227,7 @@ final class HostImage {
     }
   }
 
-  private static void checkInterpreter(Path interpreter, List<String> hidden) {
+  private static void checkInterpreter(Recipe recipe, Path interpreter, List<String> hidden) {
     if (!Files.isExecutable(interpreter)) {
       throw new ForkdException(
           FailureKind.INVALID,
@@ -230,7 +235,9 @@ final class HostImage {
     }
     try {
       for (String place : List.of(interpreter.toString(), interpreter.toRealPath().toString())) {
-        if (hidden.stream().anyMatch(path -> isIn(place, path))) {
+        boolean copied =
+            recipe.files().stream().anyMatch(f -> f.workingTree() && isIn(place, f.to()));
+        if (!copied && hidden.stream().anyMatch(path -> isIn(place, path))) {
           throw new ForkdException(
               FailureKind.INVALID,
               "runtime: " + place + " is hidden in an image of the host; use /usr/bin/python3");

@@ -182,10 +182,20 @@ public final class RecipeParser {
   }
 
   private static Recipe.CopiedFile file(String path, YamlNode node, Path baseDir) {
-    Section file = new Section(path, node, "from", "to");
+    Section file = new Section(path, node, "from", "to", "tree");
     return new Recipe.CopiedFile(
         hostPath(path + ".from", file.require("from"), baseDir),
-        InsidePath.ofContent(path + ".to", file.require("to")));
+        InsidePath.ofContent(path + ".to", file.require("to")),
+        flag(file, "tree"));
+  }
+
+  private static boolean flag(Section section, String key) {
+    return switch (section.text(key)) {
+      case "true" -> true;
+      case "", "false" -> false;
+      default ->
+          throw YamlReader.at(section.line(key), "`" + section.at(key) + "` must be true or false");
+    };
   }
 
   /** A path of the host: absolute, or from the recipe's directory. */

@@ -83,8 +83,13 @@ public record Recipe(
     }
   }
 
-  /** A file or directory of the host and where it goes. */
-  public record CopiedFile(Path from, String to) {}
+  /**
+   * A file or directory of the host and where it goes.
+   *
+   * @param workingTree a tree that somebody works in: caches of Python come along, version control
+   *     and foreign environments do not, and it may go to a place that an image of the host hides
+   */
+  public record CopiedFile(Path from, String to, boolean workingTree) {}
 
   /**
    * The warm interpreter.

@@ -90,8 +90,8 @@ class RecipeParserTest {
                 new Recipe.Image.Host(
                     List.of("python3-numpy", "libc6:amd64"), List.of("/opt/secret")),
                 List.of(
-                    new Recipe.CopiedFile(Path.of("/recipes/x/tests"), "/opt/full/tests"),
-                    new Recipe.CopiedFile(Path.of("/etc/hostname"), "/opt/full/name")),
+                    new Recipe.CopiedFile(Path.of("/recipes/x/tests"), "/opt/full/tests", false),
+                    new Recipe.CopiedFile(Path.of("/etc/hostname"), "/opt/full/name", false)),
                 Optional.of(new Recipe.RuntimeSpec("python", "/opt/python/bin/python3")),
                 new Recipe.WarmUp(
                     List.of("numpy", "numpy.linalg"),

@@ -29,7 +29,8 @@ final class ArchitectureTest {
 
   private static final Map<String, Set<String>> ARROWS =
       Map.ofEntries(
-          entry("cli", Set.of("client", "frame", "json", "model")),
+          entry("cli", Set.of("client", "fanout", "frame", "json", "model")),
+          entry("fanout", Set.of("client", "json", "model")),
           entry("client", Set.of("json", "model")),
           entry("api", Set.of("service", "json", "model")),
           entry("service", Set.of("engine", "store", "image", "json", "model")),

@@ -1,0 +1,145 @@
+"""The controller: pytest's own session in a fork of the parent, whose loop runs items elsewhere.
+
+Everything that the user sees of a run is made by this session's plugins: terminal, JUnit, cache,
+exit code.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, NoReturn
+
+from forkd_pytest import parent, state, writes
+from forkd_pytest.dispatch import Dispatch
+from forkd_pytest.link import HostLink, Link
+from forkd_pytest.options import Options
+from forkd_pytest.parent import Held, held
+from forkd_pytest.refresh import refresh
+from forkd_pytest.restore import restore
+from forkd_pytest.worker import high
+
+
+class Loop:
+    """The plugin that replaces pytest's loop over the items."""
+
+    def __init__(self, link: Link, options: Options) -> None:
+        self._link = link
+        self._options = options
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        option = session.config.option
+        if session.testsfailed and not option.continue_on_collection_errors:
+            raise session.Interrupted(
+                "%d error%s during collection"
+                % (session.testsfailed, "s" if session.testsfailed != 1 else "")
+            )
+        Dispatch(session, self._link, self._options).run()
+        return True
+
+
+class Unexpected(Exception):
+    """Something failed outside of any test; the text is the worker's traceback."""
+
+
+def run(link: Link, session: Held) -> int:
+    """The rest of a session whose beginning was collected; returns its exit code."""
+    import pytest
+
+    columns = link.settings.get("columns")
+    restore(session, {"COLUMNS": str(columns)} if columns else {})
+    if link.settings.get("sources"):
+        link.sources(parent.sources(session.cwd))
+    session.console.connect(link.show)
+    sys.stdout = session.console  # type: ignore[assignment]
+    config = session.config
+    state.unpark(config, capturing=False)
+    options = Options.of(link.settings)
+    trace = writes.Writes(config)
+    refresh(config, link)
+    loop = Loop(link, options)
+    loop_hook = pytest.hookimpl(tryfirst=True)(Loop.pytest_runtestloop)
+    Loop.pytest_runtestloop = loop_hook  # type: ignore[method-assign]
+    config.pluginmanager.register(loop, "forkd_loop")
+    code = _finish(config, session.session)
+    trace.deliver(link)
+    return int(code)
+
+
+def _finish(config: Any, session: Any) -> int:
+    """What pytest's wrap_session does from here on."""
+    from _pytest.config import UsageError
+    from _pytest.outcomes import Exit
+
+    try:
+        try:
+            session.exitstatus = _loop(config, session)
+        except UsageError as error:
+            session.exitstatus = 4
+            sys.stderr.write("ERROR: %s\n" % "\nERROR: ".join(map(str, error.args)))
+        except session.Failed:
+            session.exitstatus = 1
+        except (KeyboardInterrupt, Exit):
+            _interrupted(config, session)
+        except BaseException:
+            _internal(config, session)
+    finally:
+        os.chdir(str(getattr(session, "startpath", None) or session.startdir))
+        try:
+            config.hook.pytest_sessionfinish(session=session, exitstatus=session.exitstatus)
+        except Exit as leaving:
+            if leaving.returncode is not None:
+                session.exitstatus = leaving.returncode
+            sys.stderr.write("%s: %s\n" % (type(leaving).__name__, leaving))
+        config._ensure_unconfigure()
+    return session.exitstatus
+
+
+def _loop(config: Any, session: Any) -> int:
+    config.hook.pytest_runtestloop(session=session)
+    if session.testsfailed:
+        return 1
+    return 0 if session.testscollected else 5
+
+
+def _interrupted(config: Any, session: Any) -> None:
+    from _pytest._code import ExceptionInfo
+    from _pytest.outcomes import Exit
+
+    caught = ExceptionInfo.from_current()
+    session.exitstatus = 2
+    if isinstance(caught.value, Exit) and caught.value.returncode is not None:
+        session.exitstatus = caught.value.returncode
+    config.hook.pytest_keyboard_interrupt(excinfo=caught)
+
+
+def _internal(config: Any, session: Any) -> None:
+    from _pytest._code import ExceptionInfo
+    from _pytest.outcomes import Exit
+
+    caught = ExceptionInfo.from_current()
+    session.exitstatus = 3
+    try:
+        config.notify_exception(caught, config.option)
+    except Exit as leaving:
+        if leaving.returncode is not None:
+            session.exitstatus = leaving.returncode
+
+
+def main() -> NoReturn:
+    """In a sandbox: frames of the host come on descriptor 0, ours go to 1."""
+    session = held()
+    link = HostLink(high(os.dup(0)), high(os.dup(1)))
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(2, 1)
+    code = 70
+    try:
+        if isinstance(session, Held):
+            code = run(link, session)
+        else:
+            code = -1  # the host runs a plain pytest
+    finally:
+        sys.stderr.flush()
+        link.leave(code & 0xFFFFFFFF)
+        os._exit(0)

@@ -1,0 +1,28 @@
+"""What the user asked of a run: the JSON that the host sends first."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, NamedTuple, Optional, Tuple
+
+
+class Options(NamedTuple):
+    """One run of a collected suite."""
+
+    workers: int = 2  # at most
+    fixed: bool = False  # exactly so many, however small the work
+    by: str = "auto"  # units: auto, test, file, scope, group
+    isolate: str = "child"  # or "test"
+    timeout: float = 0.0  # seconds of a test; 0: no limit
+    retries: int = 0
+    flaky: str = "pass"  # what a test that passes in a retry counts as: pass or fail
+    shard: Tuple[int, int] = (1, 1)
+    small: float = 0.5  # seconds of work that are not worth a second worker
+    uid: str = "forkd"
+    summary: Optional[str] = None  # path of a JSON lines file
+
+    @staticmethod
+    def of(settings: Dict[str, Any]) -> "Options":
+        known = {name: settings[name] for name in Options._fields if name in settings}
+        if "shard" in known:
+            known["shard"] = tuple(known["shard"])
+        return Options(**known)

@@ -1,0 +1,120 @@
+"""The parent: a pytest session up to and including collection, held for forks of this process.
+
+It follows pytest's own ``wrap_session`` and stops after ``pytest_collection``. Whatever does not
+end in a collected session (wrong usage, ``--help``, ``pytest.exit`` in a conftest) is left to a
+plain pytest, which says and returns what it always does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+
+from forkd_pytest import state
+from forkd_pytest.console import Console
+
+
+class Held(NamedTuple):
+    """A collected session and what a fork has to restore around it."""
+
+    config: Any
+    session: Any
+    console: Console
+    environ: Dict[str, str]
+    path: List[str]
+    modules: Dict[str, Any]
+    argv: List[str]
+    cwd: str
+    random: state.RandomState
+
+
+class NotHeld(NamedTuple):
+    """There is no session to fork; pytest has to run as a whole."""
+
+    reason: str
+
+
+_held: "Held | NotHeld" = NotHeld("nothing was collected")
+
+
+def held() -> "Held | NotHeld":
+    """What `collect` made of the suite."""
+    return _held
+
+
+def collect(args: Sequence[str], terminal: bool = False) -> None:
+    """Collects the suite of the current directory. Never raises for what pytest would report."""
+    global _held
+    console = Console(terminal)
+    stdout, argv = sys.stdout, sys.argv
+    sys.stdout, sys.argv = console, ["pytest", *args]  # type: ignore[assignment]
+    try:
+        _held = _collect(list(args), console)
+    except BaseException as error:  # SystemExit, pytest.exit and usage errors: pytest tells them
+        _held = NotHeld("%s: %s" % (type(error).__name__, error))
+    finally:
+        sys.stdout, sys.argv = stdout, argv
+
+
+def _collect(args: List[str], console: Console) -> "Held | NotHeld":
+    from _pytest.config import _prepareconfig
+    from _pytest.main import Session
+
+    from forkd_pytest import fixtures
+
+    config = _prepareconfig(args, [])
+    pluginmanager = config.pluginmanager
+    if not pluginmanager.hasplugin("xdist"):
+        pluginmanager.register(fixtures, "forkd_fixtures")
+    _neutralise(config)
+    if _is_other_command(config):
+        return NotHeld("the arguments ask for something else than running tests")
+    session = Session.from_config(config)
+    session.exitstatus = 0
+    config._do_configure()
+    config.hook.pytest_sessionstart(session=session)
+    config.hook.pytest_collection(session=session)
+    state.park(config)
+    return Held(
+        config,
+        session,
+        console,
+        dict(os.environ),
+        list(sys.path),
+        dict(sys.modules),
+        list(sys.argv),
+        os.getcwd(),
+        state.RandomState.now(),
+    )
+
+
+def _neutralise(config: Any) -> None:
+    """`-n auto` in addopts is the normal case; its workers are what this program replaces."""
+    option = config.option
+    for name, value in (("numprocesses", None), ("dist", "no"), ("tx", []), ("looponfail", False)):
+        if hasattr(option, name):
+            setattr(option, name, value)
+
+
+def _is_other_command(config: Any) -> bool:
+    """--help, --fixtures and the like are answered by hooks that come before the session."""
+    if config.option.collectonly or config.option.usepdb or config.option.trace:
+        return True
+    skipped = [config.pluginmanager.getplugin(name) for name in ("main", "xdist")]
+    hook = config.pluginmanager.subset_hook_caller(
+        "pytest_cmdline_main", [plugin for plugin in skipped if plugin is not None]
+    )
+    return hook(config=config) is not None
+
+
+def sources(root: str) -> List[str]:
+    """Files outside of `root` that collection has loaded: when one changes, so may the suite."""
+    prefix = os.path.join(root, "")
+    found = set()
+    for module in list(sys.modules.values()):
+        spec = getattr(module, "__spec__", None)
+        origin: Optional[str] = spec.origin if spec is not None and spec.has_location else None
+        if origin and origin.startswith("/") and not origin.startswith((prefix, "/.forkd/")):
+            found.add(origin)
+    return sorted(found)

@@ -1,0 +1,226 @@
+"""Runs items in a fork of the parent and tells what came of them."""
+
+from __future__ import annotations
+
+import atexit
+import collections
+import contextlib
+import os
+import sys
+import threading
+import time
+import traceback
+from typing import Any, Deque, Dict, List, NamedTuple, NoReturn, Optional, Tuple
+
+from forkd_pytest import coverage, state, wire
+from forkd_pytest.limits import Timeouts
+from forkd_pytest.parent import Held
+from forkd_pytest.record import NOTHING, PHASES, Doing, Record
+from forkd_pytest.quiet import quieten
+from forkd_pytest.restore import restore
+
+# What shows or stores results: the controller's are the ones that the user sees.
+_SILENT = ("lfplugin", "nfplugin", "stepwiseplugin", "pastebin")
+_PHASE = {name: number for number, name in enumerate(PHASES)}
+
+
+class Settings(NamedTuple):
+    """What the controller says about a run (the body of INIT)."""
+
+    worker: int
+    count: int
+    uid: str
+    timeout: float
+    isolate: str  # "child", or "test": a fresh fork for each item
+    live: bool  # output is not captured: pass it on as it comes
+
+    @property
+    def name(self) -> str:
+        return "gw%d" % self.worker
+
+    def environ(self) -> Dict[str, str]:
+        return {
+            "PYTEST_XDIST_WORKER": self.name,
+            "PYTEST_XDIST_WORKER_COUNT": str(self.count),
+            "PYTEST_XDIST_TESTRUNUID": self.uid,
+            "FORKD_SLOT": str(self.worker),
+        }
+
+
+class Runner:
+    """A pytest plugin and the loop around it. Lives in a process of its own."""
+
+    def __init__(self, held: Held, settings: Settings, record: Record, commands: int, out: int):
+        self._held = held
+        self._settings = settings
+        self._record = record
+        self._commands = commands
+        self._out = out
+        self._decoder = wire.Decoder()
+        self._queue: Deque[int] = collections.deque()
+        self._ending = False
+        self._flushed = False
+        self._begun = False
+        self._reports: List[Dict[str, Any]] = []
+        self._timeouts = Timeouts(held.config, settings.timeout)
+
+    def run(self, dump_signal: int) -> NoReturn:
+        """Until END; ends the process."""
+        code = 70
+        try:
+            self._begin(dump_signal)
+            self._loop()
+            self._end()
+            code = 0
+        except BaseException:
+            self._send(wire.INTERNAL, traceback.format_exc())
+        finally:
+            os._exit(code)
+
+    def _begin(self, dump_signal: int) -> None:
+        held, settings = self._held, self._settings
+        restore(held, settings.environ())
+        held.random.restore()
+        held.console.mute()
+        config = held.config
+        for name in _SILENT:
+            plugin = config.pluginmanager.getplugin(name)
+            if plugin is not None:
+                config.pluginmanager.unregister(plugin)
+        quieten(config.pluginmanager)
+        for plugin in list(config.pluginmanager.get_plugins()):
+            if type(plugin).__name__ == "LogXML":
+                config.pluginmanager.unregister(plugin)
+        config.option.maxfail = 0  # counted where all reports meet
+        config.workerinput = {
+            "workerid": settings.name,
+            "workercount": settings.count,
+            "testrunuid": settings.uid,
+            "mainargv": held.argv,
+        }
+        config.workeroutput = {}
+        config.pluginmanager.register(self, "forkd_runner")
+        raw = os.dup(2)
+        state.unpark(config, capturing=True)
+        state.enable_faulthandler(raw, dump_signal)
+        coverage.forked()
+        self._begun = True
+
+    def _loop(self) -> None:
+        while True:
+            while len(self._queue) < 2 and not self._ending:
+                if self._flushed and self._queue:
+                    break
+                self._receive()
+            if not self._queue:
+                return
+            index = self._queue.popleft()
+            following = self._queue[0] if self._queue else None
+            if not self._item(index, following):
+                return
+
+    def _receive(self) -> None:
+        data = os.read(self._commands, 65536)
+        if not data:
+            raise EOFError("the keeper is gone")
+        for kind, body in self._decoder.feed(data):
+            if kind == wire.RUN:
+                self._flushed = False
+                self._queue.extend(wire.load(body))
+            elif kind == wire.FLUSH:
+                self._flushed = True
+            elif kind == wire.END:
+                self._ending = True
+
+    def _item(self, index: int, following: Optional[int]) -> bool:
+        """Runs an item; False when no other may follow."""
+        session = self._held.session
+        item = session.items[index]
+        after = None if following is None else session.items[following]
+        began = time.monotonic()
+        limit = self._timeouts.of(item)
+        self._reports = []
+        self._record.write(Doing(index, 0, began, began + limit if limit else 0.0))
+        goes_on = self._protocol(item, after)
+        seconds = time.monotonic() - began
+        self._send(wire.DONE, (index, self._reports, seconds))
+        self._record.write(Doing(NOTHING, 0, 0.0, 0.0))
+        reason = session.shouldstop or session.shouldfail
+        if reason:
+            self._send(wire.STOP, (bool(session.shouldfail), str(reason)))
+            return False
+        return goes_on
+
+    def _protocol(self, item: Any, after: Any) -> bool:
+        from _pytest.outcomes import Exit
+
+        try:
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+        except Exit as leaving:
+            self._send(wire.EXIT, ("exit", str(leaving.msg), leaving.returncode))
+            return False
+        except KeyboardInterrupt:
+            self._send(wire.EXIT, ("interrupt", "", None))
+            return False
+        except BaseException:
+            self._send(wire.INTERNAL, traceback.format_exc())
+            return False
+        return True
+
+    def _end(self) -> None:
+        config, session = self._held.config, self._held.session
+        session.exitstatus = 0
+        with contextlib.suppress(Exception):
+            config.hook.pytest_sessionfinish(session=session, exitstatus=0)
+        with contextlib.suppress(BaseException):
+            config._ensure_unconfigure()
+        measured = coverage.measured()
+        if measured is not None:
+            self._send(wire.COVERAGE, measured)
+        self._send(wire.FINISHED, None)
+        with contextlib.suppress(BaseException):
+            threading._shutdown()  # type: ignore[attr-defined]
+            atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+
+    def _send(self, kind: int, value: Any) -> None:
+        body = wire.dump(value)
+        wire.write_all(self._out, wire.frame(kind, body))
+
+    # Hooks of pytest
+
+    def pytest_runtest_setup(self, item: Any) -> None:
+        self._record.phase(_PHASE["setup"])
+
+    def pytest_runtest_call(self, item: Any) -> None:
+        self._record.phase(_PHASE["call"])
+
+    def pytest_runtest_teardown(self, item: Any, nextitem: Any) -> None:
+        self._record.phase(_PHASE["teardown"])
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        config = self._held.config
+        data = config.hook.pytest_report_to_serializable(config=config, report=report)
+        self._reports.append(data)
+
+    def pytest_warning_recorded(
+        self, warning_message: Any, when: str, nodeid: str, location: Any
+    ) -> None:
+        if not self._begun:
+            return  # pytest tells a new plugin of all warnings before it: those of collection
+        self._send(wire.WARNING, (_warning(warning_message), when, nodeid, location))
+
+
+def _warning(recorded: Any) -> Tuple[Any, ...]:
+    category = recorded.category
+    message = recorded.message
+    return (
+        category.__module__,
+        category.__qualname__,
+        str(message),
+        wire.plain(getattr(message, "args", ())),
+        str(recorded.filename),
+        recorded.lineno,
+    )

@@ -1,0 +1,255 @@
+package dev.forkd.fanout;
+
+import dev.forkd.client.ForkdClient;
+import dev.forkd.json.Json;
+import dev.forkd.model.ExitStatus;
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
+import dev.forkd.model.SandboxId;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.ReentrantLock;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/** One run: forks the controller and, as it asks, workers; carries bytes between them. */
+public final class Run implements AutoCloseable {
+  private static final int MAX_WORKERS = 1024;
+  private static final int PLAIN = -1;
+  private static final String CONTROLLER =
+      "import forkd_pytest.controller; forkd_pytest.controller.main()";
+  private static final String WORKER = "import forkd_pytest.worker; forkd_pytest.worker.main()";
+
+  private final ForkdClient client;
+  private final Suite suite;
+  private final Templates.Ready template;
+  private final Templates templates;
+  private final UserTree tree;
+  private final PrintStream out;
+  private final PrintStream err;
+  private final Sandboxes sandboxes;
+  private final Map<Integer, Worker> workers = new ConcurrentHashMap<>();
+  private final ReentrantLock controllerLock = new ReentrantLock();
+  private final AtomicInteger asked = new AtomicInteger();
+  private final AtomicInteger interrupts = new AtomicInteger();
+  private Optional<Integer> code = Optional.empty();
+  private List<String> sources = List.of();
+
+  private Run(
+      ForkdClient client,
+      Suite suite,
+      Templates templates,
+      Templates.Ready template,
+      PrintStream out,
+      PrintStream err) {
+    this.client = client;
+    this.suite = suite;
+    this.templates = templates;
+    this.template = template;
+    this.tree = new UserTree(suite);
+    this.out = out;
+    this.err = err;
+    this.sandboxes = new Sandboxes(client, template.tag());
+  }
+
+  /** Makes sure of the suite's template and forks from it. */
+  public static Run of(
+      ForkdClient client, Suite suite, Templates templates, PrintStream out, PrintStream err)
+      throws IOException {
+    Templates.Ready template = templates.ready(suite);
+    return new Run(client, suite, templates, template, out, err);
+  }
+
+  /** Whether the suite was collected for this run. */
+  public boolean fresh() {
+    return template.fresh();
+  }
+
+  /** How many workers there were. */
+  public int workers() {
+    return asked.get();
+  }
+
+  /**
+   * Runs everything; returns pytest's exit code.
+   *
+   * @param options the controller's, see {@code forkd_pytest/options.py}
+   */
+  public int run(ObjectNode options) throws IOException {
+    sandboxes.fork(1 + template.workers());
+    Worker controller = Worker.call(client, sandboxes.take(), CONTROLLER);
+    try (controller) {
+      options.put("sources", template.fresh());
+      send(controller, 'C', 0, Json.text(options).getBytes(StandardCharsets.UTF_8));
+      current = Optional.of(controller);
+      Frames frames = new Frames();
+      ExitStatus end =
+          controller.follow(
+              Map.of(
+                  1, bytes -> frames.feed(bytes).forEach(frame -> handle(controller, frame)),
+                  2, bytes -> print(err, bytes)));
+      int result =
+          code.orElseThrow(() ->
+              new ForkdException(
+                  FailureKind.ENGINE,
+                  "the test run's controller ended early: " + Worker.words(end)));
+      if (result == PLAIN) {
+        return plain();
+      }
+    }
+    if (template.fresh() || template.workers() != asked.get()) {
+      templates.remember(suite, template.tag(), sources, asked.get());
+    }
+    return code.orElse(70);
+  }
+
+  private volatile Optional<Worker> current = Optional.empty();
+
+  /** The first time the run is asked to end in order, the second time it is ended. */
+  public void interrupt() {
+    Optional<Worker> controller = current;
+    if (interrupts.incrementAndGet() == 1 && controller.isPresent()) {
+      send(controller.get(), 'i', 0, new byte[0]);
+    } else {
+      controller.ifPresent(Worker::close);
+    }
+  }
+
+  private int plain() {
+    List<String> argv = new ArrayList<>(List.of(suite.interpreter().path().toString()));
+    argv.addAll(List.of("-m", "pytest"));
+    argv.addAll(suite.args());
+    try (Worker program = Worker.exec(client, sandboxes.take(), argv, suite.cwd().toString())) {
+      ExitStatus status =
+          program.follow(Map.of(1, bytes -> print(out, bytes), 2, bytes -> print(err, bytes)));
+      return status.shellCode();
+    }
+  }
+
+  private void handle(Worker controller, Frames.Frame frame) {
+    byte[] body = frame.body();
+    switch (frame.kind()) {
+      case 'o' -> print(out, body);
+      case 's' -> toWorker(frame.number(), body);
+      case 'k' -> Optional.ofNullable(workers.remove(frame.number())).ifPresent(Worker::close);
+      case 'f' -> start(controller, Json.parse(body));
+      case 'r' -> send(controller, 'c', 0, read(new String(body, StandardCharsets.UTF_8)));
+      case 'w' -> write(body);
+      case 'x' -> sources = texts(Json.parse(body));
+      case 'e' -> code = Optional.of(frame.number());
+      default ->
+          throw new ForkdException(
+              FailureKind.ENGINE, "the test run's controller sent a frame of kind " + frame.kind());
+    }
+  }
+
+  private static List<String> texts(JsonNode list) {
+    List<String> texts = new ArrayList<>();
+    list.forEach(one -> texts.add(one.asString("")));
+    return List.copyOf(texts);
+  }
+
+  private void start(Worker controller, JsonNode numbers) {
+    if (asked.addAndGet(numbers.size()) > MAX_WORKERS) {
+      throw new ForkdException(
+          FailureKind.EXHAUSTED, "a test run has at most " + MAX_WORKERS + " sandboxes");
+    }
+    sandboxes.fork(numbers.size() - sandboxes.free());
+    for (JsonNode number : numbers) {
+      int worker = number.asInt(0);
+      SandboxId sandbox = sandboxes.take();
+      Thread.ofVirtual().name("worker-" + worker).start(() -> serve(controller, worker, sandbox));
+    }
+  }
+
+  /** Carries what a worker says to the controller, to the worker's end. */
+  private void serve(Worker controller, int number, SandboxId sandbox) {
+    String how;
+    try (Worker worker = Worker.call(client, sandbox, WORKER)) {
+      workers.put(number, worker);
+      send(controller, 'S', number, new byte[0]);
+      ExitStatus end =
+          worker.follow(
+              Map.of(
+                  1, bytes -> send(controller, 'D', number, bytes),
+                  2, bytes -> print(err, bytes)));
+      how = Worker.words(end);
+    } catch (ForkdException e) {
+      how = String.valueOf(e.getMessage());
+    }
+    workers.remove(number);
+    try {
+      send(controller, 'E', number, how.getBytes(StandardCharsets.UTF_8));
+    } catch (ForkdException e) {
+      return; // the controller has ended: the run is over
+    }
+  }
+
+  private void toWorker(int number, byte[] body) {
+    Worker worker = workers.get(number);
+    if (worker == null) {
+      return; // it has ended, which the controller is told
+    }
+    try {
+      worker.write(body);
+    } catch (ForkdException e) {
+      worker.close(); // its own thread tells the controller how it ended
+    }
+  }
+
+  private void send(Worker controller, char kind, int number, byte[] body) {
+    controllerLock.lock();
+    try {
+      controller.write(Frames.of(kind, number, body, 0, body.length));
+    } finally {
+      controllerLock.unlock();
+    }
+  }
+
+  private byte[] read(String path) {
+    try {
+      Optional<byte[]> found = tree.read(path);
+      byte[] reply = new byte[1 + found.map(bytes -> bytes.length).orElse(0)];
+      reply[0] = (byte) (found.isPresent() ? '1' : '0');
+      found.ifPresent(bytes -> System.arraycopy(bytes, 0, reply, 1, bytes.length));
+      return reply;
+    } catch (IOException e) {
+      err.println("forkd: cannot read " + path + ": " + e);
+      return new byte[] {'0'};
+    }
+  }
+
+  private void write(byte[] body) {
+    int end = 0;
+    while (end < body.length && body[end] != 0) {
+      end++;
+    }
+    String path = new String(body, 0, end, StandardCharsets.UTF_8);
+    try {
+      if (end == body.length || !tree.write(path, body, end + 1)) {
+        return; // outside of the project: it stays in the sandbox, like all that tests write
+      }
+    } catch (IOException e) {
+      err.println("forkd: cannot write " + path + ": " + e);
+    }
+  }
+
+  private static void print(PrintStream to, byte[] bytes) {
+    to.write(bytes, 0, bytes.length);
+    to.flush();
+  }
+
+  /** Ends all sandboxes of the run. */
+  @Override
+  public void close() {
+    workers.values().forEach(Worker::close);
+    sandboxes.close();
+  }
+}

@@ -1,0 +1,77 @@
+package dev.forkd.fanout;
+
+import dev.forkd.client.ForkdClient;
+import dev.forkd.json.Json;
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
+import dev.forkd.model.SandboxId;
+import dev.forkd.model.Tag;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.List;
+import tools.jackson.databind.JsonNode;
+
+/** The sandboxes of a run: forked from one template, destroyed together. */
+final class Sandboxes implements AutoCloseable {
+  private final ForkdClient client;
+  private final Tag tag;
+  private final List<SandboxId> all = new ArrayList<>();
+  private final Deque<SandboxId> unused = new ArrayDeque<>();
+
+  Sandboxes(ForkdClient client, Tag tag) {
+    this.client = client;
+    this.tag = tag;
+  }
+
+  /** Forks so many; none when it is not positive. */
+  void fork(int count) {
+    if (count <= 0) {
+      return;
+    }
+    JsonNode made = client.fork(Json.object().put("snapshot_tag", tag.text()).put("n", count));
+    for (JsonNode one : made) {
+      SandboxId id = new SandboxId(one.path("id").asString(""));
+      all.add(id);
+      unused.add(id);
+    }
+  }
+
+  int free() {
+    return unused.size();
+  }
+
+  /** One that nobody uses. */
+  SandboxId take() {
+    if (unused.isEmpty()) {
+      fork(1);
+    }
+    return unused.remove();
+  }
+
+  @Override
+  public void close() {
+    List<Thread> destroying = new ArrayList<>();
+    for (SandboxId id : all) {
+      destroying.add(Thread.ofVirtual().start(() -> destroy(id)));
+    }
+    for (Thread one : destroying) {
+      try {
+        one.join();
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        return; // the others are being destroyed all the same
+      }
+    }
+  }
+
+  private void destroy(SandboxId id) {
+    try {
+      client.destroy(id);
+    } catch (ForkdException e) {
+      if (e.kind() != FailureKind.NOT_FOUND) {
+        throw e;
+      }
+    }
+  }
+}

@@ -1,0 +1,124 @@
+package dev.forkd.fanout;
+
+import dev.forkd.json.Json;
+import dev.forkd.model.Failure;
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.Tag;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * What is collected once: a project, pytest's arguments, and everything that collection may depend
+ * on.
+ *
+ * @param root top of the project; absolute, no links
+ * @param cwd where pytest starts; in the project
+ * @param args pytest's arguments
+ * @param interpreter the project's Python
+ * @param env environment of collection and tests
+ * @param allow hazards that the user accepts
+ * @param terminal whether the user looks at a terminal
+ */
+public record Suite(
+    Path root,
+    Path cwd,
+    List<String> args,
+    Interpreter interpreter,
+    Map<String, String> env,
+    List<String> allow,
+    boolean terminal) {
+  /** Changes when what a template holds changes its form. */
+  private static final String FORM = "suite/1";
+
+  private static final String CALL =
+      """
+      import os, sys, forkd_runtime
+      sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(forkd_runtime.__file__))))
+      import forkd_pytest.controller, forkd_pytest.parent, forkd_pytest.worker
+      sys.path.pop()
+      forkd_pytest.parent.collect(ARGS, TERMINAL)
+      """;
+
+  public Suite {
+    args = List.copyOf(args);
+    env = Map.copyOf(env);
+    allow = List.copyOf(allow);
+  }
+
+  /** Names this suite, whatever state its files are in. */
+  String slot() {
+    return digest().add(root.toString()).add(cwd.toString()).add(args).hex().substring(0, 24);
+  }
+
+  /**
+   * The tag of the template that holds this suite as its files are now.
+   *
+   * @throws ForkdException INVALID when the project cannot be read
+   */
+  Tag tag() {
+    Digest digest = digest().add(root.toString()).add(cwd.toString()).add(args).add(allow);
+    digest.add(String.valueOf(terminal)).add(interpreter.path().toString());
+    new TreeMap<>(env).forEach((name, value) -> digest.add(name).add(value));
+    try {
+      digest.addTree(root);
+      for (Path place : interpreter.places()) {
+        digest.addTop(place);
+      }
+    } catch (IOException e) {
+      throw new Failure(FailureKind.INVALID, "cannot read the project " + root + ": " + e)
+          .thrown(e);
+    }
+    return new Tag("test-" + digest.hex().substring(0, 24));
+  }
+
+  private static Digest digest() {
+    return new Digest().add(FORM);
+  }
+
+  /** The request that makes the template. */
+  ObjectNode creation(Tag tag) {
+    ObjectNode recipe = Json.object().put("name", tag.text()).put("image", "host");
+    ArrayNode files = recipe.putArray("files");
+    copied(files, root);
+    interpreter.places().stream()
+        .filter(place -> !place.startsWith(root))
+        .forEach(place -> copied(files, place));
+    recipe
+        .putObject("runtime")
+        .put("language", "python")
+        .put("interpreter", interpreter.path().toString());
+    recipe.put("workdir", cwd.toString());
+    ObjectNode variables = recipe.putObject("env");
+    env.forEach(variables::put);
+    ObjectNode warm = recipe.putObject("warm");
+    warm.put("script", script()).put("deadline", "1h");
+    ArrayNode allowed = warm.putArray("allow");
+    allow.forEach(allowed::add);
+    recipe
+        .putObject("limits")
+        .put("pids", 8192)
+        .put("disk", "8GiB")
+        .put("tmp", "8GiB")
+        .put("shm", "2GiB");
+    return Json.object()
+        .put("recipe", Json.text(recipe))
+        .put("recipe_dir", root.toString())
+        .put("tag", tag.text())
+        .put("replace", true);
+  }
+
+  private static void copied(ArrayNode files, Path place) {
+    files.addObject().put("from", place.toString()).put("to", place.toString()).put("tree", "true");
+  }
+
+  private String script() {
+    ArrayNode list = Json.array();
+    args.forEach(list::add);
+    return CALL.replace("TERMINAL", terminal ? "True" : "False").replace("ARGS", Json.text(list));
+  }
+}
