@@ -43,7 +43,7 @@ int layers_attach(struct family *f, struct error *e);
 // Copies what is in a directory of the host, with owners, modes and times. (A mount of it would
 // tell its place on the host in /proc/self/mountinfo.)
 int tree_copy(const char *path, const char *to, struct error *e);
-// k: directories that the sandbox needs or may write; h: whiteouts over what is hidden.
+// k: directories that the sandbox needs or may write; h: whiteouts over what is hidden of the base.
 int skeleton_build(struct family *f, struct error *e);
 
 // Sends ERROR {kind, message} to the launcher.

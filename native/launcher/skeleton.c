@@ -1,6 +1,6 @@
-// Two layers that lie above the image. k holds directories owned by the sandbox's root: an overlay
-// can copy up only what has an owner inside the user namespace, and the host's own files have none.
-// h, below it, hides: so a path that is in both is a fresh, empty directory.
+// Two layers of our own. k, above the image, holds directories owned by the sandbox's root: an
+// overlay can copy up only what has an owner inside the user namespace, and the host's own files
+// have none. h, above the image's base, hides: a path that is in both is a fresh, empty directory.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/openat2.h>

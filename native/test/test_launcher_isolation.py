@@ -343,12 +343,13 @@ def test_layers_of_an_image_belong_to_the_sandbox(image: str, how: str) -> None:
     started = Launcher()
     report = started.hello()
     layer = {"path": image, "idmap": 1, "copy": int(how == "copy")}
-    started.template(layers=[layer, {"path": "/"}], hidden=["/image/tool"],
+    started.template(layers=[layer, {"path": "/"}], hidden=["/image", "/etc/passwd"],
                      writable=["/home/user/work", "/root"])
     box = started.sandbox()  # noqa
     looks = "cat /image/secret; stat -c '%u %a' /image/secret /home/user /home/user/work"
     assert box.sh(looks).stdout == b"for root\n0 600\n1000 755\n0 755\n"
-    assert box.sh("ls /image").stdout == b"secret\n"
+    # What is hidden is hidden of the base; a layer above it puts its own in that place.
+    assert box.sh("ls /image; ls /etc/passwd").stdout == b"secret\ntool\n"
     assert box.sh("echo more >> /image/secret").exit_code == 0
     # To remove a directory of the image takes an extended attribute on the tmpfs.
     removed = box.sh("rm -r /image && mkdir /image && ls -A /image")

@@ -46,6 +46,7 @@ class Dispatch:
             self._crew.cancel()
             self._durations.update(self._seconds)
             self._link.write(self._durations_path(), self._durations.text().encode())
+            self._link.write(self._path(durations.IGNORE_FILE), durations.IGNORE)
 
     def _run(self) -> None:
         items = self._items()

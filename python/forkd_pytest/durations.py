@@ -10,6 +10,8 @@ from typing import Any, Dict, Mapping, Optional
 from xml.etree import ElementTree
 
 FILE = ".forkd/durations.json"
+IGNORE_FILE = ".forkd/.gitignore"
+IGNORE = b"# made by forkd: what it knows of this machine's test runs\n*\n"
 SPLIT_FILE = ".test_durations"
 _VERSION = 1
 _WEIGHT = 0.5  # of the newest of several times

@@ -61,12 +61,13 @@ def _collect(args: List[str], console: Console) -> "Held | NotHeld":
     from _pytest.config import _prepareconfig
     from _pytest.main import Session
 
-    from forkd_pytest import fixtures
+    from forkd_pytest import fixtures, marks
 
     config = _prepareconfig(args, [])
     pluginmanager = config.pluginmanager
     if not pluginmanager.hasplugin("xdist"):
         pluginmanager.register(fixtures, "forkd_fixtures")
+    marks.register(config)
     _neutralise(config)
     if _is_other_command(config):
         return NotHeld("the arguments ask for something else than running tests")

@@ -29,10 +29,6 @@ class Node:
         }
 
 
-def node(worker: int) -> Node:
-    return Node("gw%d" % worker)
-
-
 class Replayer:
     """Calls the session's hooks."""
 
@@ -40,6 +36,7 @@ class Replayer:
         self._session = session
         self._config = session.config
         self._shared = shared  # more than one worker: reporters name them
+        self._nodes: Dict[int, Node] = {}
         reporter = self._config.pluginmanager.getplugin("terminalreporter")
         if shared and reporter is not None:
             reporter.showfspath = False  # files of several workers would alternate
@@ -51,10 +48,16 @@ class Replayer:
         ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         for report in reports:
             if self._shared:
-                report.node = node(worker)
+                report.node = self._node(worker)
             report.worker_id = "gw%d" % worker
             self._config.hook.pytest_runtest_logreport(report=report)
         ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+
+    def _node(self, worker: int) -> Node:
+        # Reporters tell by the object which reports belong together.
+        if worker not in self._nodes:
+            self._nodes[worker] = Node("gw%d" % worker)
+        return self._nodes[worker]
 
     def reports(self, data: List[Dict[str, Any]]) -> List[Any]:
         """Reports from what a worker made of them."""

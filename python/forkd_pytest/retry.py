@@ -76,8 +76,10 @@ class Retries:
                 _note(first.reports, "Run again in a fresh fork, alone: %s." % note)
                 yield index, first.reports, first.worker
             elif again or self._options.flaky == "fail":
-                _note(first.reports, "Failed in %d attempts." % (self._attempts[index] + 1))
-                yield index, first.reports if not again else last.reports, last.worker
+                final = last if again else first
+                tries = self._attempts[index] + 1
+                _note(final.reports, "Failed in %d attempts." % (tries if again else tries - 1))
+                yield index, final.reports, final.worker
             else:
                 for report in last.reports:
                     report.user_properties.append(("forkd_flaky", self._attempts[index] + 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import collections
 import contextlib
+import io
 import os
 import sys
 import threading
@@ -100,6 +101,10 @@ class Runner:
         }
         config.workeroutput = {}
         config.pluginmanager.register(self, "forkd_runner")
+        # Not what the parent wrote to; and by lines, so that live output comes in order.
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+        if settings.live and isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)
         raw = os.dup(2)
         state.unpark(config, capturing=True)
         state.enable_faulthandler(raw, dump_signal)

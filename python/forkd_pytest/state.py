@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import sys
 from typing import Any, NamedTuple, Optional
@@ -36,6 +37,22 @@ def park(config: Any) -> None:
         capture.suspend_global_capture(in_=True)
         capture.stop_global_capturing()
     _park_faulthandler(config)
+    _name_libraries()
+
+
+def _name_libraries() -> None:
+    """Tells the loader the real path of every library that it has loaded.
+
+    It knows a library by the name that it was loaded under, else by device and inode; these are
+    others in each sandbox, whose root is a mount of its own. A program that asks for a loaded
+    library by its real path (threadpoolctl does) would not find it there.
+    """
+    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
+        paths = {line.split(None, 5)[5].rstrip("\n") for line in file if ".so" in line}
+    for path in paths:
+        if path.startswith("/"):
+            with contextlib.suppress(OSError):
+                ctypes.CDLL(path, mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
 
 
 def _faulthandler_key() -> Any:

@@ -165,12 +165,13 @@ class Keeper:
     def _raw(self, child: _Child) -> None:
         data = wire.read_some(child.raw)
         if data:
-            self._tail += data
-            del self._tail[:-_TAIL]
-            if self._settings is not None and self._settings.live:
-                self._send(wire.OUTPUT, data)
-        elif data == b"":
-            time.sleep(0)  # closed by the runner; its results tell when it ends
+            self._keep(data)
+
+    def _keep(self, data: bytes) -> None:
+        self._tail += data
+        del self._tail[:-_TAIL]
+        if self._settings is not None and self._settings.live:
+            self._send(wire.OUTPUT, data)
 
     def _results(self, child: _Child) -> bool:
         """Passes messages on; False at their end."""
@@ -263,8 +264,10 @@ class Keeper:
         self._send(wire.CRASH, (index, phase, how, detail, tail, rss_kib, seconds))
 
     def _drain(self, child: _Child) -> None:
-        while wire.read_some_into(child.raw, self._tail):
-            del self._tail[:-_TAIL]
+        data = wire.read_some(child.raw)
+        while data:
+            self._keep(data)
+            data = wire.read_some(child.raw)
 
     def _close(self, child: _Child) -> None:
         for fd in (child.commands, child.results, child.raw):
