@@ -159,7 +159,8 @@ def test_a_hang_is_a_timeout_with_its_stack(tmp_path: Path) -> None:
     hang = "import time\ndef test_hangs(): time.sleep(60)\ndef test_goes_on(): pass\n"
     suite = project(tmp_path, test_hang=hang)
     got = fork(suite, workers=1, timeout=1)
-    assert got.verdicts == {"test_hang::test_hangs": ["failure"], "test_hang::test_goes_on": ["passed"]}
+    assert got.verdicts["test_hang::test_hangs"] == ["failure"]
+    assert got.verdicts["test_hang::test_goes_on"] == ["passed"]
     assert "more than 1 s in call" in got.out
     assert "in test_hangs" in got.out
 
@@ -190,14 +191,14 @@ def test_fails(): assert False
 """
     suite = project(tmp_path, test_flaky=flaky)
     got = fork(suite, retries=2)
-    assert got.verdicts == {"test_flaky::test_flaky": ["passed"], "test_flaky::test_fails": ["failure"]}
+    assert got.verdicts["test_flaky::test_flaky"] == ["passed"]
+    assert got.verdicts["test_flaky::test_fails"] == ["failure"]
     assert "Failed in 3 attempts" in got.out
 
 
 def test_isolated_tests_do_not_see_each_other(tmp_path: Path) -> None:
-    seen = "import sys\n" + "".join(
-        "def test_%d():\n    assert not hasattr(sys, 'mark')\n    sys.mark = 1\n" % n for n in range(5)
-    )
+    one = "def test_%d():\n    assert not hasattr(sys, 'mark')\n    sys.mark = 1\n"
+    seen = "import sys\n" + "".join(one % n for n in range(5))
     suite = project(tmp_path, test_seen=seen)
     assert fork(suite, workers=1).code == 1
     assert fork(suite, workers=1, isolate="test").code == 0
@@ -247,7 +248,12 @@ def test_free(n): time.sleep(0.01)
 
 
 def test_output_that_is_not_captured_is_passed_on(tmp_path: Path) -> None:
-    talks = "import os\ndef test_a():\n    print('from print')\n    os.system('echo from a child')\n"
+    talks = """
+import os
+def test_a():
+    print('from print')
+    os.system('echo from a child')
+"""
     got = fork(project(tmp_path, test_talks=talks), "-s", workers=1)
     assert "from print" in got.out and "from a child" in got.out
 
@@ -263,8 +269,9 @@ def test_output_that_is_not_captured_is_passed_on(tmp_path: Path) -> None:
         "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
     ],
 )
-def test_what_a_test_does_to_its_process_does_what_it_does_in_pytest(tmp_path: Path, body: str) -> None:
-    module = "import os, signal, sys, threading, time\ndef test_a():\n    %s\ndef test_b(): pass\n" % body
+def test_harm_to_the_own_process_is_what_it_is_in_pytest(tmp_path: Path, body: str) -> None:
+    head = "import os, signal, sys, threading, time\n"
+    module = head + "def test_a():\n    %s\ndef test_b(): pass\n" % body
     suite = project(tmp_path, test_hostile=module)
     got = fork(suite, workers=1)
     assert len(got.verdicts) == 2, got.out + got.err
