@@ -61,12 +61,12 @@ class Installation:
         return subprocess.run([str(HOME / "forkd"), *args], env=self.environment,
                               cwd=self.directory, **more)
 
-    def start(self) -> float:
-        """Starts the daemon; seconds until it answers."""
+    def start(self, *options: str) -> float:
+        """Starts the daemon; seconds until it answers. Without options it has no TCP port."""
         began = time.monotonic()
         log = open(self.directory / "daemon.log", "ab")
         self.process = subprocess.Popen(
-            [str(HOME / "forkd"), "serve", "--bind", "none"], env=self.environment,
+            [str(HOME / "forkd"), "serve", *(options or ("--bind", "none"))], env=self.environment,
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         log.close()
         while True:

@@ -151,7 +151,8 @@ public final class Main {
           StateDirectory directory =
               StateDirectory.open(config.directories().state(), config.directories().run());
           Registry registry = Registry.open(directory.database());
-          Forkd forkd = Forkd.start(parts(directory, registry, wiring));
+          Forkd forkd =
+              Forkd.start(parts(directory, registry, wiring, config.branchConcurrency()));
           ApiServer api = ApiServer.start(api(config, directory), forkd);
           RelayServer relay = relay(directory, wiring)) {
         PidFile.write(directory.pidFile());
@@ -178,7 +179,8 @@ public final class Main {
           directory.instance());
     }
 
-    private static Parts parts(StateDirectory directory, Registry registry, Wiring wiring) {
+    private static Parts parts(
+        StateDirectory directory, Registry registry, Wiring wiring, int branchCap) {
       Engine process =
           new ProcessEngine(
               new ProcessPaths(
@@ -197,6 +199,7 @@ public final class Main {
           Map.of(process.name(), process, vm.name(), vm),
           InstantSource.system(),
           wiring.version(),
+          branchCap,
           directory.instance());
     }
 

@@ -75,7 +75,8 @@ public final class ApiServer implements AutoCloseable {
             new SnapshotsResource(forkd).routes(),
             new SandboxesResource(forkd).routes(),
             new ProgramsResource(forkd).routes(),
-            new LaterResource(forkd).routes())
+            new BranchesResource(forkd).routes(),
+            new WorkspacesResource(forkd).routes())
         .flatMap(List::stream)
         .toList();
   }

@@ -95,6 +95,12 @@ final class Call {
     return new Body(Json.parse(bytes));
   }
 
+  /** The JSON object in the body; an empty one when there is none, or something else. */
+  Body bodyOrNothing() {
+    boolean json = isJson(request.headers().first(HeaderNames.CONTENT_TYPE).orElse(""));
+    return json && request.content().hasEntity() ? body() : new Body(Json.object());
+  }
+
   /** The raw body, of any length. */
   InputStream content() {
     return request.content().hasEntity()

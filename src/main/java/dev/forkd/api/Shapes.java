@@ -8,7 +8,10 @@ import dev.forkd.model.Failure;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.Pong;
 import dev.forkd.model.SandboxInfo;
+import dev.forkd.model.SnapshotDetail;
 import dev.forkd.model.SnapshotInfo;
+import dev.forkd.model.Tag;
+import dev.forkd.model.WorkspaceInfo;
 import java.math.BigDecimal;
 import java.math.RoundingMode;
 import java.time.Duration;
@@ -70,6 +73,12 @@ final class Shapes {
             .put("created_at_unix", info.createdAtUnix());
     info.branchedFrom().ifPresent(id -> node.put("branched_from", id));
     info.pauseMs().ifPresent(ms -> node.put("pause_ms", ms));
+    info.diff()
+        .ifPresent(diff ->
+            node.put("diff_ms", diff.millis())
+                .put("diff_physical_bytes", diff.physicalBytes())
+                .put("diff_logical_bytes", diff.logicalBytes()));
+    info.parentTag().ifPresent(tag -> node.put("parent_tag", tag));
     info.warning().ifPresent(text -> node.put("warning", text));
     node.put("status", info.status().word())
         .put("bootable", info.bootable())
@@ -80,6 +89,44 @@ final class Shapes {
     info.warmMs().ifPresent(ms -> node.put("warm_ms", ms));
     node.put("sandboxes", info.sandboxes());
     node.set("runtime", report(info.report()));
+    return node;
+  }
+
+  /** A snapshot, then what only its own page tells. */
+  static ObjectNode detail(SnapshotDetail detail) {
+    ObjectNode node =
+        snapshot(detail.info())
+            .put("memory_logical_bytes", detail.memoryLogicalBytes())
+            .put("memory_physical_bytes", detail.memoryPhysicalBytes())
+            .put("vmstate_bytes", detail.stateBytes());
+    if (!detail.parentTag().isEmpty()) {
+      node.put("parent_content_hash", detail.parentHash());
+    }
+    node.put("chain_depth", detail.ancestors().size());
+    tags(node.putArray("dependents"), detail.dependents());
+    tags(node.putArray("ancestors"), detail.ancestors());
+    return node;
+  }
+
+  private static void tags(ArrayNode array, List<Tag> tags) {
+    tags.forEach(tag -> array.add(tag.text()));
+  }
+
+  /** Optional fields are left out. */
+  static ObjectNode workspace(WorkspaceInfo info) {
+    ObjectNode node =
+        Json.object()
+            .put("id", info.id())
+            .put("name", info.name().text())
+            .put("source_snapshot_tag", info.source().text())
+            .put("status", info.status().word());
+    info.state().ifPresent(tag -> node.put("current_state_tag", tag));
+    info.sandbox().ifPresent(id -> node.put("live_sandbox_id", id));
+    info.lastBranchPath().ifPresent(path -> node.put("last_branch_memory_path", path));
+    node.put("created_at_unix", info.createdAtUnix())
+        .put("last_active_unix", info.activeAtUnix())
+        .put("per_child_netns", info.netns());
+    info.memoryLimitMib().ifPresent(mib -> node.put("memory_limit_mib", mib));
     return node;
   }
 
@@ -98,9 +145,9 @@ final class Shapes {
     } else {
       node.putNull("memory_limit_mib");
     }
-    node.put("has_branched", false)
-        .putNull("last_branch_memory_path")
-        .put("branch_count", 0)
+    node.put("has_branched", info.branches() > 0);
+    orNull(node, "last_branch_memory_path", info.lastBranch().orElse(""))
+        .put("branch_count", info.branches())
         .put("engine", info.engine().word())
         .put("isolation", info.engine().word())
         .put("state", info.state().name().toLowerCase(Locale.ROOT))

@@ -31,7 +31,7 @@ final class SnapshotsResource {
   }
 
   private Reply info(Call call) {
-    return Reply.ok(Shapes.snapshot(forkd.handle(new Request.GetSnapshot(call.tag()))));
+    return Reply.ok(Shapes.detail(forkd.handle(new Request.DescribeSnapshot(call.tag()))));
   }
 
   private Reply delete(Call call) {

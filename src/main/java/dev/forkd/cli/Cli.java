@@ -25,6 +25,9 @@ public final class Cli {
           "quickstart",
           "test",
           "snapshot",
+          "snapshot-info",
+          "snapshot-diff",
+          "snapshot-compact",
           "images",
           "fork",
           "ls",
@@ -34,6 +37,7 @@ public final class Cli {
           "ping",
           "kill",
           "rmi",
+          "workspace",
           "recipe",
           "serve",
           "stop",
@@ -120,6 +124,9 @@ public final class Cli {
       case "quickstart" -> new Quickstart(session);
       case "test" -> new Test(session);
       case "snapshot" -> new Snapshot(session);
+      case "snapshot-info" -> new SnapshotInfo(session);
+      case "snapshot-diff" -> new SnapshotDiff(session);
+      case "snapshot-compact" -> new SnapshotCompact(session);
       case "images" -> new Images(session);
       case "fork", "spawn" -> new Fork(session);
       case "ls" -> new Ls(session);
@@ -129,6 +136,7 @@ public final class Cli {
       case "ping" -> new Ping(session);
       case "kill" -> new Kill(session);
       case "rmi" -> new Rmi(session);
+      case "workspace" -> new Workspace(session);
       case "recipe" -> new RecipeFile(session);
       case "serve" -> new Serve(session);
       case "stop" -> new Stop(session);

@@ -10,9 +10,16 @@ package dev.forkd.cli;
  * @param tokenFile file with the bearer token that TCP clients must send
  * @param tlsCert PEM certificate chain; TCP is HTTPS then
  * @param tlsKey PEM private key
+ * @param branchConcurrency branches that may be made at once
  */
 public record Config(
-    Directories directories, String bind, String tokenFile, String tlsCert, String tlsKey) {
+    Directories directories,
+    String bind,
+    String tokenFile,
+    String tlsCert,
+    String tlsKey,
+    int branchConcurrency) {
+
   /** Where a daemon listens that nobody told otherwise. */
   static final String DEFAULT_BIND = "127.0.0.1:8889";
 }

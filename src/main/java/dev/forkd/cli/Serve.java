@@ -57,6 +57,12 @@ final class Serve implements Callable<Integer> {
       description = "PEM private key of that certificate [FORKD_TLS_KEY].")
   private String tlsKey = "";
 
+  @Option(
+      names = "--branch-concurrency",
+      paramLabel = "N",
+      description = "Branches that may be made at once; default 4 [FORKD_BRANCH_CONCURRENCY].")
+  private String branchConcurrency = "";
+
   @Mixin private Cli.Help help = new Cli.Help();
 
   private final Session session;
@@ -79,12 +85,21 @@ final class Serve implements Callable<Integer> {
             or(bind, "FORKD_BIND", Config.DEFAULT_BIND),
             path(or(tokenFile, "FORKD_TOKEN_FILE", "")),
             path(or(tlsCert, "FORKD_TLS_CERT", "")),
-            path(or(tlsKey, "FORKD_TLS_KEY", "")));
+            path(or(tlsKey, "FORKD_TLS_KEY", "")),
+            count("--branch-concurrency", or(branchConcurrency, "FORKD_BRANCH_CONCURRENCY", "4")));
     return session.wiring().serve(config, session.console());
   }
 
   private String path(String text) {
     return text.isEmpty() ? "" : session.console().path(text).toString();
+  }
+
+  private static int count(String option, String text) {
+    if (!text.matches("[1-9][0-9]{0,3}")) {
+      throw new ForkdException(
+          FailureKind.INVALID, option + " is \"" + text + "\"; give a number from 1 to 9999");
+    }
+    return Integer.parseInt(text);
   }
 
   private String or(String flag, String variable, String fallback) {

@@ -5,6 +5,7 @@ import dev.forkd.json.Json;
 import dev.forkd.model.EngineName;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
+import dev.forkd.model.SandboxId;
 import dev.forkd.model.Tag;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -20,20 +21,26 @@ import tools.jackson.databind.node.ObjectNode;
     name = "snapshot",
     description = {
       "Warms a recipe and freezes it as a snapshot to fork.",
-      "Builds the recipe's image first, unless it is there. Progress goes to standard error."
+      "Builds the recipe's image first, unless it is there. Progress goes to standard error.",
+      "With --from-sandbox, makes a snapshot of a running sandbox, which runs on."
     },
     footer = {
       "",
       "Example:",
-      "  forkd snapshot recipes/python-numpy --tag np && forkd fork np -n 4"
+      "  forkd snapshot recipes/python-numpy --tag np && forkd fork np -n 4",
+      "  forkd snapshot --from-sandbox sb-686f1a2b-0000 --tag loaded && forkd fork loaded -n 4"
     })
 final class Snapshot extends DaemonCommand {
   @Parameters(
+      arity = "0..1",
       paramLabel = "RECIPE",
       description = "A recipe file, a directory with a recipe.yaml, or the name of a bundled one.")
   private String recipe = "";
 
-  @Option(names = "--tag", paramLabel = "TAG", description = "Name; default: the recipe's.")
+  @Option(
+      names = "--tag",
+      paramLabel = "TAG",
+      description = "Name; default: the recipe's, or a made-up one.")
   private String tag = "";
 
   @Option(
@@ -45,6 +52,20 @@ final class Snapshot extends DaemonCommand {
   @Option(names = "--replace", description = "Replace a snapshot of that tag that nobody uses.")
   private boolean replace;
 
+  @Option(names = "--from-sandbox", paramLabel = "ID", description = "The sandbox to branch.")
+  private String sandbox = "";
+
+  @Option(
+      names = "--diff",
+      description = "Keep only what differs from the snapshot that it was forked from.")
+  private boolean diff;
+
+  @Option(names = "--live", description = "Stop the sandbox as shortly as can be.")
+  private boolean live;
+
+  @Option(names = "--no-wait", description = "With --live: do not wait until it is written.")
+  private boolean noWait;
+
   @Option(names = "--json", description = "Print the snapshot as the daemon answered.")
   private boolean json;
 
@@ -54,6 +75,11 @@ final class Snapshot extends DaemonCommand {
 
   @Override
   int run(ForkdClient client) throws IOException {
+    checkOptions();
+    if (!sandbox.isEmpty()) {
+      branch(client);
+      return 0;
+    }
     Path file = locate(session, recipe);
     ObjectNode body = body(file).put("replace", replace);
     if (!tag.isEmpty()) {
@@ -68,6 +94,45 @@ final class Snapshot extends DaemonCommand {
     }
     ready(session, snapshot);
     return 0;
+  }
+
+  private void checkOptions() {
+    String wrong = "";
+    if (recipe.isEmpty() == sandbox.isEmpty()) {
+      wrong = "give either a recipe or --from-sandbox ID";
+    } else if (sandbox.isEmpty() ? diff || live || noWait : replace || !engine.isEmpty()) {
+      wrong =
+          sandbox.isEmpty()
+              ? "--diff, --live and --no-wait go with --from-sandbox"
+              : "--replace and --engine go with a recipe";
+    } else if (diff && live) {
+      wrong = "--diff and --live exclude each other";
+    } else if (noWait && !live) {
+      wrong = "--no-wait needs --live";
+    }
+    if (!wrong.isEmpty()) {
+      throw new ForkdException(FailureKind.INVALID, wrong);
+    }
+  }
+
+  private void branch(ForkdClient client) {
+    ObjectNode body = Json.object().put("mode", diff ? "diff" : live ? "live" : "full");
+    if (!tag.isEmpty()) {
+      body.put("tag", new Tag(tag).text());
+    }
+    if (noWait) {
+      body.put("wait", false);
+    }
+    JsonNode snapshot = client.branch(new SandboxId(sandbox), body);
+    if (json) {
+      session.json(snapshot);
+    } else {
+      Facts.show(session, snapshot, "tag", "dir", "branched_from", "pause_ms", "status");
+    }
+    String warning = snapshot.path("warning").asString("");
+    if (!warning.isEmpty()) {
+      session.note("forkd: " + Table.printable(warning));
+    }
   }
 
   /** The request that warms the recipe of that file. */

@@ -130,6 +130,49 @@ public final class ForkdClient implements AutoCloseable {
     return post("/v1/sandboxes", body, SNAPSHOT); // a cold snapshot is warmed first
   }
 
+  /**
+   * Makes a snapshot of a running sandbox.
+   *
+   * @param body as POST …/branch takes it
+   * @return the snapshot; one that is still being written when the body says not to wait
+   */
+  public JsonNode branch(SandboxId id, ObjectNode body) {
+    return post("/v1/sandboxes/" + id + "/branch", body, SNAPSHOT);
+  }
+
+  /** Makes a snapshot that holds the same as {@code from} and needs no other one. */
+  public JsonNode compact(Tag from, Tag to) {
+    ObjectNode body = Json.object().put("to", to.text());
+    return post("/v1/snapshots/" + from + "/compact", body, SNAPSHOT);
+  }
+
+  /** All workspaces, ordered by name. */
+  public JsonNode workspaces() {
+    return get("/v1/workspaces");
+  }
+
+  /** Forks a sandbox with a name: {@code body} as POST /v1/workspaces takes it. */
+  public JsonNode createWorkspace(ObjectNode body) {
+    return post("/v1/workspaces", body, SNAPSHOT);
+  }
+
+  /** Saves a workspace and ends its sandbox. */
+  public JsonNode suspendWorkspace(Tag name, boolean diff) {
+    ObjectNode body = Json.object().put("diff", diff);
+    return post("/v1/workspaces/" + name + "/suspend", body, SNAPSHOT);
+  }
+
+  /** Forks a workspace's sandbox again; {@code fresh}: from its source, not from its state. */
+  public JsonNode resumeWorkspace(Tag name, boolean fresh) {
+    ObjectNode body = Json.object().put("fresh", fresh);
+    return post("/v1/workspaces/" + name + "/resume", body, SNAPSHOT);
+  }
+
+  /** Ends a workspace with its sandbox and its state. */
+  public void deleteWorkspace(Tag name) {
+    transport.bytes(new Transport.Route("DELETE", "/v1/workspaces/" + name), NOTHING, TIMEOUT);
+  }
+
   /** The sandboxes that run, ordered by id. */
   public JsonNode sandboxes() {
     return get("/v1/sandboxes");

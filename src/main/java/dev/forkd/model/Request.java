@@ -40,6 +40,81 @@ public sealed interface Request<R> {
   /** Remove a snapshot; refused while sandboxes or snapshots derive from it, unless told. */
   record DeleteSnapshot(Tag tag, boolean cascade, boolean force) implements Request<Done> {}
 
+  /** One snapshot and those around it. */
+  record DescribeSnapshot(Tag tag) implements Request<SnapshotDetail> {}
+
+  /**
+   * Make a snapshot of what a snapshot's sandboxes begin with, that needs no other snapshot.
+   *
+   * @param from the snapshot
+   * @param to the new one's name
+   */
+  record Compact(Tag from, Tag to) implements Request<SnapshotInfo> {}
+
+  /**
+   * Make a snapshot of a running sandbox. The flags are those of the wire: which of them go
+   * together is for the service to say, in the order that clients know.
+   *
+   * @param tag the snapshot's name; empty = one is made up
+   * @param mode what is copied; empty = the flags say
+   * @param flags the older way to say it
+   * @param await whether to answer only when the snapshot is ready
+   * @param parent the snapshot that the sandbox was forked from, to make sure
+   */
+  record Branch(
+      SandboxId id,
+      Optional<Tag> tag,
+      Optional<BranchMode> mode,
+      BranchFlags flags,
+      boolean await,
+      Optional<Tag> parent)
+      implements Request<SnapshotInfo> {}
+
+  /**
+   * The older way to name a mode.
+   *
+   * @param diff for {@link BranchMode#DIFF}
+   * @param live for {@link BranchMode#LIVE}
+   * @param measure a full branch, and a diff that is thrown away, for the figures
+   */
+  record BranchFlags(boolean diff, boolean live, boolean measure) {
+    /** None is set. */
+    public static final BranchFlags NONE = new BranchFlags(false, false, false);
+  }
+
+  /** All workspaces, ordered by name. */
+  record ListWorkspaces() implements Request<java.util.List<WorkspaceInfo>> {}
+
+  /** One workspace. */
+  record GetWorkspace(Tag name) implements Request<WorkspaceInfo> {}
+
+  /**
+   * Fork a sandbox that has a name and can be suspended.
+   *
+   * @param source the snapshot
+   * @param netns whether a network namespace of its own was asked for
+   * @param memoryLimitMib overrides the recipe's limit, now and after each resume
+   */
+  record CreateWorkspace(Tag name, Tag source, boolean netns, OptionalLong memoryLimitMib)
+      implements Request<WorkspaceInfo> {}
+
+  /** End a workspace, with its sandbox and its saved state. */
+  record DeleteWorkspace(Tag name) implements Request<Done> {}
+
+  /**
+   * Save a workspace as a snapshot and end its sandbox.
+   *
+   * @param diff whether only what differs from its source is to be saved
+   */
+  record Suspend(Tag name, boolean diff) implements Request<WorkspaceInfo> {}
+
+  /**
+   * Fork a workspace's sandbox from its saved state.
+   *
+   * @param fresh from its source instead, forgetting the saved state
+   */
+  record Resume(Tag name, boolean fresh) implements Request<WorkspaceInfo> {}
+
   /**
    * Fork n sandboxes, all or none.
    *

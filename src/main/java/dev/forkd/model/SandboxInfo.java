@@ -15,6 +15,8 @@ import java.util.OptionalLong;
  * @param runtime state of its warm runtime
  * @param memoryLimitMib when a limit is set
  * @param readyMs from the request to the answer of agent and runtime
+ * @param branches how many snapshots were branched from it
+ * @param lastBranch directory of the last one
  * @param ended how it ended, when it ended by itself: a sentence for people
  */
 @SuppressWarnings("OptionalUsedAsFieldOrParameterType")
@@ -28,6 +30,8 @@ public record SandboxInfo(
     Pong.RuntimeState runtime,
     OptionalLong memoryLimitMib,
     double readyMs,
+    int branches,
+    Optional<String> lastBranch,
     Optional<String> ended) {
   /** Whether it lives. */
   public enum State {

@@ -14,7 +14,9 @@ import java.util.OptionalLong;
  * @param warm whether its template is live; a snapshot that is not warm is warmed at its next fork
  * @param branchedFrom the sandbox it was branched from
  * @param pauseMs how long that sandbox stood still
- * @param warning why it cannot be forked
+ * @param diff what a diff of that sandbox took, when one was asked for
+ * @param parentTag the snapshot that it needs
+ * @param warning why it cannot be forked, or what a branch could not carry over
  * @param engine the engine that runs its sandboxes
  * @param recipe the recipe's name; "" for a branch
  * @param imageDigest of its root file system
@@ -31,6 +33,8 @@ public record SnapshotInfo(
     boolean warm,
     Optional<String> branchedFrom,
     OptionalLong pauseMs,
+    Optional<Diff> diff,
+    Optional<String> parentTag,
     Optional<String> warning,
     EngineName engine,
     String recipe,
@@ -38,6 +42,15 @@ public record SnapshotInfo(
     OptionalLong warmMs,
     int sandboxes,
     String report) {
+  /**
+   * What a diff took.
+   *
+   * @param millis to copy
+   * @param physicalBytes of memory that were copied
+   * @param logicalBytes of memory that they stand for
+   */
+  public record Diff(long millis, long physicalBytes, long logicalBytes) {}
+
   /** Whether sandboxes can be forked from it. */
   public boolean bootable() {
     return status == SnapshotStatus.READY;

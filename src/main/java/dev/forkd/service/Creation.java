@@ -12,9 +12,13 @@ import dev.forkd.model.RootImage;
 import dev.forkd.model.SnapshotInfo;
 import dev.forkd.model.SnapshotStatus;
 import dev.forkd.model.Tag;
+import dev.forkd.store.Origin;
 import dev.forkd.store.SnapshotRow;
+import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.UUID;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import tools.jackson.databind.node.ObjectNode;
@@ -96,7 +100,10 @@ final class Creation implements Snapshots.Warmer {
   }
 
   @Override
-  public Warming.Warmed warm(SnapshotRow row, RootImage image) {
+  public Warming.Warmed warm(SnapshotRow row, RootImage image, List<Path> chain) {
+    if (row.origin().branched()) {
+      return warming.restore(row, recipe(row), image, chain);
+    }
     return warming.warm(row.tag(), recipe(row), image, row.engine(), CreationListener.SILENT);
   }
 
@@ -122,14 +129,13 @@ final class Creation implements Snapshots.Warmer {
         OptionalLong.empty(),
         "{}",
         "",
-        "",
-        OptionalLong.empty(),
-        "");
+        Origin.RECIPE);
   }
 
   private static ObjectNode manifest(SnapshotRow row) {
     return Json.object()
         .put("version", MANIFEST_VERSION)
+        .put("id", UUID.randomUUID().toString()) // tells it from a later one of the same name
         .put("tag", row.tag().text())
         .put("created_at_unix", row.createdAtUnix())
         .put("engine", row.engine().word())

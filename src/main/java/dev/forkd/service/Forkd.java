@@ -4,8 +4,10 @@ import dev.forkd.engine.Engine;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.Request;
+import dev.forkd.model.SnapshotDetail;
 import dev.forkd.model.SnapshotInfo;
 import dev.forkd.model.Tag;
+import dev.forkd.store.SnapshotRow;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -21,15 +23,21 @@ public final class Forkd implements AutoCloseable {
   private final Sandboxes sandboxes;
   private final Forking forking;
   private final Runs runs;
+  private final Branches branches;
+  private final Workspaces workspaces;
 
   private Forkd(Parts parts) {
     this.parts = parts;
     Forks forks = new Forks(parts);
-    this.creation = new Creation(parts, new Warming(parts, forks));
+    Warming warming = new Warming(parts, forks);
+    this.creation = new Creation(parts, warming);
     this.snapshots = new Snapshots(parts, creation);
     this.sandboxes = new Sandboxes(parts, snapshots, metrics);
     this.forking = new Forking(parts, snapshots, sandboxes, forks, metrics);
     this.runs = new Runs(sandboxes, programs, metrics);
+    BranchWriting writing = new BranchWriting(parts, snapshots, sandboxes, warming, metrics);
+    this.branches = new Branches(parts, snapshots, sandboxes, forks, writing);
+    this.workspaces = new Workspaces(parts, snapshots, sandboxes, forking, branches);
   }
 
   /** Starts the service on what earlier daemons left in the registry. */
@@ -38,6 +46,7 @@ public final class Forkd implements AutoCloseable {
     parts.files().sweep();
     forkd.snapshots.load();
     forkd.sandboxes.load();
+    forkd.workspaces.load();
     return forkd;
   }
 
@@ -54,6 +63,18 @@ public final class Forkd implements AutoCloseable {
           case Request.GetSnapshot(var tag) -> snapshots.get(tag);
           case Request.CreateSnapshot create -> create(create, CreationListener.SILENT);
           case Request.DeleteSnapshot delete -> delete(delete);
+          case Request.DescribeSnapshot(var tag) -> describe(tag);
+          case Request.Compact compact -> branches.compact(compact);
+          case Request.Branch branch -> branches.branch(branch);
+          case Request.ListWorkspaces _ -> workspaces.list();
+          case Request.GetWorkspace(var name) -> workspaces.get(name);
+          case Request.CreateWorkspace create -> workspaces.create(create);
+          case Request.Suspend suspend -> workspaces.suspend(suspend);
+          case Request.Resume resume -> workspaces.resume(resume);
+          case Request.DeleteWorkspace(var name) -> {
+            workspaces.delete(name);
+            yield Request.Done.DONE;
+          }
           case Request.Fork fork -> forking.fork(fork);
           case Request.ListSandboxes(var all) -> sandboxes.list(all);
           case Request.GetSandbox(var id) -> sandboxes.get(id);
@@ -84,6 +105,9 @@ public final class Forkd implements AutoCloseable {
     if (request.cascade()) {
       cascade(request.tag());
     } else {
+      if (!request.force()) {
+        workspaces.checkNoState(request.tag());
+      }
       snapshots.delete(request.tag(), request.force());
     }
     return Request.Done.DONE;
@@ -91,9 +115,24 @@ public final class Forkd implements AutoCloseable {
 
   // Leaves first; a snapshot has one parent, so this walks a tree.
   private void cascade(Tag tag) {
+    workspaces.checkNoState(tag);
     snapshots.dependents(tag).forEach(this::cascade);
     sandboxes.destroyAll(tag);
     snapshots.delete(tag, false);
+  }
+
+  private SnapshotDetail describe(Tag tag) {
+    SnapshotInfo info = snapshots.get(tag);
+    SnapshotRow row = snapshots.find(tag).orElseThrow(() -> SnapshotRefusal.notFound(tag));
+    return new SnapshotDetail(
+        info,
+        row.origin().memory().logicalBytes(),
+        row.origin().memory().physicalBytes(),
+        parts.files().bytes(tag),
+        row.parentTag(),
+        row.origin().parentHash(),
+        snapshots.ancestors(row).stream().map(SnapshotRow::tag).toList(),
+        snapshots.dependents(tag));
   }
 
   /** The metrics as Prometheus text, format 0.0.4. */
@@ -104,7 +143,9 @@ public final class Forkd implements AutoCloseable {
             () -> snapshots.list().size(),
             sandboxes::active,
             snapshots::parked,
-            programs::running));
+            programs::running,
+            branches::inFlight,
+            branches.cap()));
   }
 
   /** The version of this daemon. */
@@ -121,10 +162,12 @@ public final class Forkd implements AutoCloseable {
   @Override
   public void close() {
     long began = System.nanoTime();
+    branches.refuse();
     try {
       sandboxes.close();
     } finally {
       try {
+        branches.close();
         snapshots.close();
       } finally {
         Together.each(parts.engines().values(), Engine::close);

@@ -27,7 +27,9 @@ final class Metrics {
       IntSupplier snapshots,
       IntSupplier sandboxes,
       IntSupplier parked,
-      IntSupplier programs) {}
+      IntSupplier programs,
+      IntSupplier branches,
+      int branchCap) {}
 
   /** A batch of n was handed over. */
   void forked(int n, double seconds) {
@@ -39,7 +41,7 @@ final class Metrics {
     failedForks.increment();
   }
 
-  /** An exec, a call or an eval is done. */
+  /** An exec, a call, an eval or a branch is done. */
   void ran(String kind, double seconds) {
     runSeconds.computeIfAbsent(kind, k -> new Histogram()).observe(seconds);
   }
@@ -63,8 +65,8 @@ final class Metrics {
     gauge(out, "forkd_sandboxes_active", "Sandboxes that live.", gauges.sandboxes().getAsInt());
     gauge(out, "forkd_sandboxes_parked", "Children forked ahead.", gauges.parked().getAsInt());
     gauge(out, "forkd_programs_running", "Programs that run.", gauges.programs().getAsInt());
-    gauge(out, "forkd_branches_in_flight", "Branches being made.", 0);
-    gauge(out, "forkd_branch_concurrency_cap", "Branches at once; 0: no engine branches yet.", 0);
+    gauge(out, "forkd_branches_in_flight", "Branches being made.", gauges.branches().getAsInt());
+    gauge(out, "forkd_branch_concurrency_cap", "Branches at once.", gauges.branchCap());
     head(out, "forkd_build_info", "gauge", "Version of the daemon.");
     out.append("forkd_build_info{version=\"%s\"} 1%n".formatted(gauges.version()));
     counters(out);

@@ -19,6 +19,7 @@ import java.util.Map;
  * @param engines what is available here; closed by {@link Forkd#close}
  * @param clock wall clock
  * @param version of forkd, for the metrics
+ * @param branchCap branches that may be made at once, at least 1
  * @param instance label of this daemon, which its cgroups carry; two daemons never share one
  */
 public record Parts(
@@ -28,7 +29,11 @@ public record Parts(
     Map<EngineName, Engine> engines,
     InstantSource clock,
     String version,
+    int branchCap,
     String instance) {
+  /** Branches at once when nobody says otherwise. */
+  public static final int DEFAULT_BRANCH_CAP = 4;
+
   public Parts {
     engines = Map.copyOf(engines);
   }

@@ -51,6 +51,12 @@ sealed interface Sandbox {
         runtime,
         mib == 0 ? OptionalLong.empty() : OptionalLong.of(mib),
         readyMs,
-        row.ended().isEmpty() ? Optional.empty() : Optional.of(row.ended()));
+        row.branches().count(),
+        present(row.branches().lastDir()),
+        present(row.ended()));
+  }
+
+  private static Optional<String> present(String text) {
+    return text.isEmpty() ? Optional.empty() : Optional.of(text);
   }
 }

@@ -6,6 +6,7 @@ import dev.forkd.model.SandboxId;
 import dev.forkd.model.SandboxInfo;
 import dev.forkd.model.Tag;
 import dev.forkd.store.SandboxRow;
+import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -78,6 +79,11 @@ final class Sandboxes {
     return find(id).info();
   }
 
+  /** Whether that sandbox lives. */
+  synchronized boolean runs(SandboxId id) {
+    return sandboxes.get(id) instanceof Sandbox.Running;
+  }
+
   synchronized int active() {
     return running(row -> true).size();
   }
@@ -127,12 +133,15 @@ final class Sandboxes {
 
   private void ended(Sandbox.Running running, String told) {
     String why = printable(told);
-    SandboxRow row = running.row().ended(why);
+    SandboxRow row;
     List<SandboxId> forgotten = new ArrayList<>();
     synchronized (this) {
-      if (!running.equals(sandboxes.get(row.id()))) {
+      Sandbox now = sandboxes.get(running.row().id());
+      if (!(now instanceof Sandbox.Running(var latest, var guest, _, _))
+          || !guest.equals(running.guest())) {
         return; // destroyed meanwhile
       }
+      row = latest.ended(why);
       remember(new Sandbox.Ended(row, running.readyMs()), forgotten);
     }
     LOG.warn("event=sandbox_ended id={} tag={} reason=\"{}\"", row.id(), row.tag(), why);
@@ -144,6 +153,16 @@ final class Sandboxes {
       parts.registry().journal(List.of(row));
       parts.registry().strike(forgotten);
       parts.registry().note(parts.event("sandbox.ended", row.id().text(), why));
+    }
+  }
+
+  /** Notes that a snapshot was branched from a sandbox, which may have ended meanwhile. */
+  synchronized void branched(SandboxId id, Path dir) {
+    if (sandboxes.get(id) instanceof Sandbox.Running running) {
+      SandboxRow row = running.row().branched(dir.toString());
+      sandboxes.put(
+          id, new Sandbox.Running(row, running.guest(), running.template(), running.readyMs()));
+      parts.registry().journal(List.of(row)); // before whoever ends it strikes it out
     }
   }
 

@@ -1,6 +1,7 @@
 package dev.forkd.service;
 
 import dev.forkd.model.SnapshotInfo;
+import dev.forkd.store.Origin;
 import dev.forkd.store.SnapshotRow;
 import java.util.Optional;
 import java.util.concurrent.locks.ReentrantLock;
@@ -33,8 +34,10 @@ final class Snapshot {
         row.createdAtUnix(),
         row.status(),
         warm,
-        present(row.branchedFrom()),
-        row.pauseMs(),
+        present(row.origin().sandbox()),
+        row.origin().pauseMs(),
+        row.origin().diff().map(Snapshot::diff),
+        present(row.parentTag()),
         present(row.warning()),
         row.engine(),
         row.recipeName(),
@@ -42,6 +45,11 @@ final class Snapshot {
         row.warmMs(),
         sandboxes,
         row.report());
+  }
+
+  private static SnapshotInfo.Diff diff(Origin.Diff diff) {
+    return new SnapshotInfo.Diff(
+        diff.millis(), diff.memory().physicalBytes(), diff.memory().logicalBytes());
   }
 
   private static Optional<String> present(String text) {

@@ -7,12 +7,15 @@ import dev.forkd.model.SnapshotInfo;
 import dev.forkd.model.SnapshotStatus;
 import dev.forkd.model.Tag;
 import dev.forkd.store.SnapshotRow;
+import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -26,7 +29,8 @@ final class Snapshots {
   private static final Logger LOG = LoggerFactory.getLogger(Snapshots.class);
 
   private final Parts parts;
-  private final Warmer warmer;
+  private final Rewarming rewarming;
+  private final Bootable bootable;
   private final Map<Tag, Snapshot> snapshots = new TreeMap<>();
   private final Map<Tag, SnapshotRow> writing = new TreeMap<>();
   private final Map<Tag, Integer> sandboxes = new HashMap<>();
@@ -37,21 +41,25 @@ final class Snapshots {
     /** Its stored image; one of another digest when that is gone and its sources have changed. */
     RootImage image(SnapshotRow row);
 
-    /** Warms it on that image. */
-    Warming.Warmed warm(SnapshotRow row, RootImage image);
+    /**
+     * Warms it on that image, or makes it live from its files.
+     *
+     * @param chain the directories of those that it needs, the eldest first, and its own
+     */
+    Warming.Warmed warm(SnapshotRow row, RootImage image, List<Path> chain);
   }
 
   Snapshots(Parts parts, Warmer warmer) {
     this.parts = parts;
-    this.warmer = warmer;
+    this.rewarming = new Rewarming(this, warmer);
+    this.bootable = new Bootable(parts.files());
   }
 
   /** Takes over what earlier daemons left: nothing is warm, what was being written has failed. */
   synchronized void load() {
     for (SnapshotRow stored : parts.registry().snapshots()) {
-      SnapshotRow row = stored;
-      if (row.status() == SnapshotStatus.WRITING) {
-        row = row.failed("the daemon ended while it was written; create it again");
+      SnapshotRow row = Bootable.afterRestart(stored);
+      if (!row.equals(stored)) {
         parts.registry().put(row, parts.event("snapshot.failed", row.tag().text(), row.warning()));
       }
       snapshots.put(row.tag(), new Snapshot(row));
@@ -59,23 +67,39 @@ final class Snapshots {
     LOG.info("event=snapshots_loaded n={}", snapshots.size());
   }
 
+  /** By tag, but those that clients can use for Python come first: some take the first one. */
   synchronized List<SnapshotInfo> list() {
     Map<Tag, SnapshotInfo> infos = new TreeMap<>();
     writing.values().forEach(row -> infos.put(row.tag(), info(row, false)));
     snapshots.values().forEach(snapshot -> infos.put(snapshot.row.tag(), info(snapshot)));
-    return List.copyOf(infos.values());
+    return infos.values().stream()
+        .sorted(Comparator.comparing(info -> !info.bootable() || info.report().equals("{}")))
+        .toList();
+  }
+
+  /** Those that a snapshot needs, the eldest first. */
+  synchronized List<SnapshotRow> ancestors(SnapshotRow row) {
+    return Kin.ancestors(row, this::find);
+  }
+
+  /** The row of a snapshot. */
+  synchronized Optional<SnapshotRow> find(Tag tag) {
+    return Optional.ofNullable(snapshots.get(tag))
+        .map(snapshot -> snapshot.row)
+        .or(() -> Optional.ofNullable(writing.get(tag)));
+  }
+
+  /** Whether a snapshot of that tag has that template now. */
+  synchronized boolean holds(Tag tag, WarmTemplate template) {
+    Snapshot snapshot = snapshots.get(tag);
+    return snapshot != null && snapshot.live.filter(live -> live == template).isPresent();
   }
 
   synchronized SnapshotInfo get(Tag tag) {
-    Snapshot snapshot = snapshots.get(tag);
-    if (snapshot != null) {
-      return info(snapshot);
-    }
-    SnapshotRow row = writing.get(tag);
-    if (row != null) {
-      return info(row, false);
-    }
-    throw SnapshotRefusal.notFound(tag);
+    return Optional.ofNullable(snapshots.get(tag))
+        .map(this::info)
+        .or(() -> find(tag).map(row -> info(row, false)))
+        .orElseThrow(() -> SnapshotRefusal.notFound(tag));
   }
 
   synchronized int parked() {
@@ -93,25 +117,27 @@ final class Snapshots {
   synchronized void begin(SnapshotRow row, boolean replace) {
     checkOpen();
     Tag tag = row.tag();
-    if (writing.containsKey(tag)) {
-      throw new ForkdException(
-          FailureKind.CONFLICT,
-          "snapshot " + tag + " is being written by another request; retry once it is done");
-    }
-    Snapshot old = snapshots.get(tag);
-    if (old != null && old.row.status() == SnapshotStatus.READY) {
-      if (!replace) {
-        throw new ForkdException(
-            FailureKind.CONFLICT,
-            "snapshot " + tag + " already exists; DELETE first, or create it with replace");
-      }
-      checkUnused(old, "replaced");
-    }
-    if (old == null) {
+    if (free(tag, replace)) {
       parts.registry().put(row, parts.event("snapshot.writing", tag.text(), ""));
     }
     writing.put(tag, row);
     LOG.info("event=snapshot_writing tag={} engine={}", tag, row.engine().word());
+  }
+
+  /** Fails when a snapshot of that tag must not be made; false when a new one replaces another. */
+  synchronized boolean free(Tag tag, boolean replace) {
+    if (writing.containsKey(tag)) {
+      throw SnapshotRefusal.busy(tag);
+    }
+    Optional<Snapshot> old = Optional.ofNullable(snapshots.get(tag));
+    if (old.isPresent() && old.get().row.status() == SnapshotStatus.READY) {
+      if (!replace) {
+        throw SnapshotRefusal.taken(tag);
+      }
+      checkUnused(old.get(), "replaced");
+      checkIndependent(tag, "replaced");
+    }
+    return old.isEmpty();
   }
 
   /** Makes a snapshot that {@link #begin} announced visible, in place of an earlier one. */
@@ -126,7 +152,23 @@ final class Snapshots {
       install(fresh, template);
     }
     old.ifPresent(this::letGo);
-    LOG.info("event=snapshot_ready tag={} warm_ms={}", ready.tag(), ready.warmMs().orElseThrow());
+    LOG.info("event=snapshot_ready tag={} ms={}", ready.tag(), ready.warmMs().orElse(0));
+  }
+
+  /** Notes how long the sandbox stood still of which a snapshot is being written. */
+  synchronized SnapshotInfo paused(Tag tag, long millis) {
+    SnapshotRow row = Optional.ofNullable(writing.get(tag)).orElseThrow().paused(millis);
+    writing.put(tag, row);
+    return info(row, false);
+  }
+
+  /** Makes what {@link #begin} announced a failed snapshot, for whoever waits for it. */
+  synchronized void fail(Tag tag, String why) {
+    SnapshotRow row = Optional.ofNullable(writing.remove(tag)).orElseThrow().failed(why);
+    parts.registry().put(row, parts.event("snapshot.failed", tag.text(), why));
+    snapshots.put(tag, new Snapshot(row));
+    parts.files().delete(tag);
+    LOG.warn("event=snapshot_failed tag={} reason=\"{}\"", tag, why);
   }
 
   /** Takes back what {@link #begin} announced; an earlier snapshot of that tag stays. */
@@ -153,7 +195,7 @@ final class Snapshots {
       }
       throw SnapshotRefusal.notFound(tag);
     }
-    SnapshotRow row = checked(snapshot.row);
+    SnapshotRow row = checked(snapshot);
     if (row.status() != SnapshotStatus.READY) {
       throw SnapshotRefusal.failed(row);
     }
@@ -173,72 +215,35 @@ final class Snapshots {
 
   /** The template of a leased snapshot, acquired for the caller. */
   WarmTemplate template(Snapshot snapshot) {
-    Optional<WarmTemplate> warm = acquired(snapshot);
-    if (warm.isPresent()) {
-      return warm.get();
-    }
-    Waiting.lock(snapshot.warming, "snapshot " + snapshot.row.tag() + " to be warmed");
-    try {
-      return acquired(snapshot).orElseGet(() -> rewarm(snapshot));
-    } finally {
-      snapshot.warming.unlock();
-    }
+    return acquired(snapshot).orElseGet(() -> rewarming.template(snapshot));
   }
 
-  private synchronized Optional<WarmTemplate> acquired(Snapshot snapshot) {
+  synchronized Optional<WarmTemplate> acquired(Snapshot snapshot) {
     snapshot.live.ifPresent(WarmTemplate::acquire);
     return snapshot.live;
   }
 
-  private WarmTemplate rewarm(Snapshot snapshot) {
-    SnapshotRow row = snapshot.row;
-    if (row.status() != SnapshotStatus.READY) {
-      throw SnapshotRefusal.failed(row); // by whoever held the lock before
-    }
-    RootImage image = warmer.image(row);
-    if (!image.digest().equals(row.imageDigest())) {
-      throw changed(snapshot, image.digest());
-    }
-    Warming.Warmed warmed = warmer.warm(row, image);
+  /** Makes a cold snapshot warm; the template is acquired for the caller. */
+  synchronized void warmed(Snapshot snapshot, Warming.Warmed warmed) {
+    checkOpen();
+    checkCurrent(snapshot);
     WarmTemplate template = warmed.template();
-    try {
-      synchronized (this) {
-        checkOpen();
-        checkCurrent(snapshot);
-        snapshot.row =
-            snapshot.row.warmed(warmed.digest(), warmed.millis(), template.template().report());
-        parts
-            .registry()
-            .put(snapshot.row, parts.event("snapshot.warmed", snapshot.row.tag().text(), ""));
-        template.acquire();
-        install(snapshot, template);
-      }
-    } catch (RuntimeException e) {
-      template.retire();
-      throw e;
-    }
-    return template;
+    Tag tag = snapshot.row.tag();
+    snapshot.row =
+        snapshot.row.warmed(warmed.digest(), warmed.millis(), template.template().report());
+    parts.registry().put(snapshot.row, parts.event("snapshot.warmed", tag.text(), ""));
+    template.acquire();
+    install(snapshot, template);
   }
 
-  // A snapshot is immutable: warmed on another image it would be another one.
-  private ForkdException changed(Snapshot snapshot, String digest) {
-    String why =
-        ("its image %s is gone, and its recipe now makes another one, %s: files or packages have"
-                + " changed since; create the snapshot again")
-            .formatted(snapshot.row.imageDigest(), digest);
+  /** Makes a snapshot one that can never be forked again. */
+  synchronized void failed(Snapshot snapshot, String why) {
+    checkOpen();
+    checkCurrent(snapshot);
     Tag tag = snapshot.row.tag();
-    try {
-      synchronized (this) {
-        checkOpen();
-        checkCurrent(snapshot);
-        snapshot.row = snapshot.row.failed(why);
-        parts.registry().put(snapshot.row, parts.event("snapshot.failed", tag.text(), why));
-      }
-    } finally {
-      dropImage(digest);
-    }
+    snapshot.row = snapshot.row.failed(why);
+    parts.registry().put(snapshot.row, parts.event("snapshot.failed", tag.text(), why));
     LOG.warn("event=snapshot_failed tag={} reason=\"{}\"", tag, why);
-    return SnapshotRefusal.failed(snapshot.row);
   }
 
   // A snapshot may have been replaced, or deleted by force, while it was warmed.
@@ -264,6 +269,7 @@ final class Snapshots {
     synchronized (this) {
       if (snapshot.live.filter(live -> live == template).isPresent()) {
         snapshot.live = Optional.empty();
+        lose(snapshot, why);
       }
       Tag tag = snapshot.row.tag();
       LOG.warn("event=template_ended tag={} reason=\"{}\"", tag, why);
@@ -272,13 +278,22 @@ final class Snapshots {
     template.retire();
   }
 
+  // A snapshot that was nothing but its template cannot be had again.
+  private void lose(Snapshot snapshot, String why) {
+    Tag tag = snapshot.row.tag();
+    if (Bootable.inMemory(snapshot.row) && snapshots.get(tag) == snapshot && !closed) {
+      failed(snapshot, "it lived in memory only, and its template ended: " + why);
+    }
+  }
+
   /** Snapshots that need the one of that tag directly. */
   synchronized List<Tag> dependents(Tag tag) {
-    return snapshots.values().stream()
-        .map(snapshot -> snapshot.row)
-        .filter(row -> row.parentTag().equals(tag.text()))
-        .map(SnapshotRow::tag)
-        .toList();
+    return Kin.dependents(
+        tag,
+        Stream.concat(
+                snapshots.values().stream().map(snapshot -> snapshot.row),
+                writing.values().stream())
+            .toList());
   }
 
   /**
@@ -296,7 +311,7 @@ final class Snapshots {
       }
       if (!force) {
         checkUnused(snapshot, "deleted");
-        checkIndependent(tag);
+        checkIndependent(tag, "deleted");
       }
       parts.registry().remove(tag, parts.event("snapshot.deleted", tag.text(), ""));
       snapshots.remove(tag);
@@ -335,21 +350,14 @@ final class Snapshots {
     Tag tag = snapshot.row.tag();
     int live = sandboxes.getOrDefault(tag, 0);
     if (snapshot.forks > 0 || live > 0) {
-      throw new ForkdException(
-          FailureKind.CONFLICT,
-          ("snapshot %s cannot be %s: %d sandbox(es) live from it; destroy them first, or DELETE"
-                  + " with ?cascade=true (ends them) or ?force=true (they live on)")
-              .formatted(tag, verb, Math.max(live, 1)));
+      throw SnapshotRefusal.inUse(tag, verb, Math.max(live, 1));
     }
   }
 
-  private void checkIndependent(Tag tag) {
+  private void checkIndependent(Tag tag, String verb) {
     List<Tag> dependents = dependents(tag);
     if (!dependents.isEmpty()) {
-      throw new ForkdException(
-          FailureKind.CONFLICT,
-          "snapshot %s has %d dependent snapshot(s): %s; DELETE with ?cascade=true or ?force=true"
-              .formatted(tag, dependents.size(), dependents));
+      throw SnapshotRefusal.needed(tag, verb, dependents);
     }
   }
 
@@ -373,14 +381,11 @@ final class Snapshots {
   }
 
   private SnapshotInfo info(Snapshot snapshot) {
-    return info(checked(snapshot.row), snapshot.live.isPresent());
+    return info(checked(snapshot), snapshot.live.isPresent());
   }
 
-  private SnapshotRow checked(SnapshotRow row) {
-    return row.status() != SnapshotStatus.READY || parts.files().exists(row.tag())
-        ? row
-        : row.failed(
-            "snapshot is not bootable: missing " + row.dir() + "/snapshot.json; create it again");
+  private SnapshotRow checked(Snapshot snapshot) {
+    return bootable.checked(snapshot.row, snapshot.live.isPresent(), this::find);
   }
 
   private SnapshotInfo info(SnapshotRow row, boolean warm) {

@@ -17,15 +17,35 @@ final class WarmTemplate {
   private final Recipe recipe;
   private final Template template;
   private final Pool pool;
+  private final Base base;
   private int users;
   private boolean retired;
   private boolean closed;
   private Runnable afterClose = () -> {};
 
-  WarmTemplate(Recipe recipe, Template template, Pool pool) {
+  /**
+   * What a template stands on.
+   *
+   * @param imageDigest of its root file system
+   * @param release gives back what it needed, once it is closed
+   */
+  record Base(String imageDigest, Runnable release) {
+    /** Needs its image only. */
+    static Base image(String digest) {
+      return new Base(digest, () -> {});
+    }
+  }
+
+  WarmTemplate(Recipe recipe, Template template, Pool pool, Base base) {
     this.recipe = recipe;
     this.template = template;
     this.pool = pool;
+    this.base = base;
+  }
+
+  /** Digest of the root file system below it. */
+  String imageDigest() {
+    return base.imageDigest();
   }
 
   Recipe recipe() {
@@ -89,6 +109,7 @@ final class WarmTemplate {
   private void close() {
     long began = System.nanoTime();
     template.close();
+    base.release().run();
     afterClose.run();
     LOG.info("event=template_closed recipe={} ms={}", recipe.name(), Durations.millisSince(began));
   }

@@ -1,6 +1,7 @@
 package dev.forkd.service;
 
 import dev.forkd.engine.Engine;
+import dev.forkd.engine.RestorePlan;
 import dev.forkd.engine.Template;
 import dev.forkd.engine.WarmPlan;
 import dev.forkd.image.ImageListener;
@@ -10,6 +11,9 @@ import dev.forkd.model.RootImage;
 import dev.forkd.model.Tag;
 import dev.forkd.service.CreationListener.Phase;
 import dev.forkd.store.SandboxRow;
+import dev.forkd.store.SnapshotRow;
+import java.nio.file.Path;
+import java.util.List;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -49,10 +53,35 @@ final class Warming {
     Template template = engine.warm(plan(tag, recipe, image), listener::log);
     long millis = Durations.millisSince(began);
     LOG.info("event=template_warm tag={} engine={} ms={}", tag, engineName.word(), millis);
+    WarmTemplate warm =
+        live(tag, engineName, recipe, template, WarmTemplate.Base.image(image.digest()));
+    return new Warmed(warm, image.digest(), millis);
+  }
+
+  /** Makes a branch live again from its files; nothing is left when it throws. */
+  Warmed restore(SnapshotRow row, Recipe recipe, RootImage image, List<Path> chain) {
+    long began = System.nanoTime();
+    RestorePlan plan =
+        new RestorePlan(row.tag(), chain, image, recipe.workdir(), recipe.env(), recipe.limits());
+    Template template = parts.engine(row.engine()).restore(plan);
+    long millis = Durations.millisSince(began);
+    LOG.info(
+        "event=template_restored tag={} engine={} depth={} ms={}",
+        row.tag(),
+        row.engine().word(),
+        chain.size() - 1,
+        millis);
+    WarmTemplate.Base base = WarmTemplate.Base.image(image.digest());
+    return new Warmed(
+        live(row.tag(), row.engine(), recipe, template, base), image.digest(), millis);
+  }
+
+  /** A template with an empty pool. */
+  WarmTemplate live(
+      Tag tag, EngineName engine, Recipe recipe, Template template, WarmTemplate.Base base) {
     Pool.Source source =
-        n -> forks.fork(tag, engineName, template, n, recipe.limits(), SandboxRow.State.PARKED);
-    Pool pool = new Pool(tag, recipe.pool(), source, forks);
-    return new Warmed(new WarmTemplate(recipe, template, pool), image.digest(), millis);
+        n -> forks.fork(tag, engine, template, n, recipe.limits(), SandboxRow.State.PARKED);
+    return new WarmTemplate(recipe, template, new Pool(tag, recipe.pool(), source, forks), base);
   }
 
   private static WarmPlan plan(Tag tag, Recipe recipe, RootImage image) {

@@ -3,32 +3,24 @@ package dev.forkd.store;
 import dev.forkd.model.EngineName;
 import dev.forkd.model.Event;
 import dev.forkd.model.SandboxId;
-import dev.forkd.model.SnapshotStatus;
 import dev.forkd.model.Tag;
 import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
-import java.sql.Types;
 import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
-import java.util.Optional;
-import java.util.OptionalLong;
 
 /** Snapshots, the sandbox journal and recent events, in one SQLite file. Thread-safe. */
 public final class Registry implements AutoCloseable {
   /** Events kept; older ones go. */
   public static final int MAX_EVENTS = 10_000;
 
-  private static final String PUT_SNAPSHOT =
-      "INSERT OR REPLACE INTO snapshots (tag, dir, created, status, recipe, recipe_name, base_dir,"
-          + " engine, image_digest, warm_ms, report, warning, branched_from, pause_ms, parent_tag,"
-          + " warm_script) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
   private static final String PUT_SANDBOX =
       "INSERT OR REPLACE INTO sandboxes (id, tag, created, engine, state, pid, stamp,"
-          + " memory_limit_mib, ended) VALUES (?,?,?,?,?,?,?,?,?)";
+          + " memory_limit_mib, ended, branches, last_branch) VALUES (?,?,?,?,?,?,?,?,?,?,?)";
 
   private final Database database;
 
@@ -49,13 +41,13 @@ public final class Registry implements AutoCloseable {
   /** All snapshots, ordered by tag. */
   public List<SnapshotRow> snapshots() {
     return database.query(
-        "SELECT * FROM snapshots ORDER BY tag", statement -> {}, Registry::snapshot);
+        "SELECT * FROM snapshots ORDER BY tag", statement -> {}, SnapshotTable::read);
   }
 
   /** Writes a snapshot's row, on disk when this returns. */
   public void put(SnapshotRow row, Event event) {
     database.durable(connection -> {
-      Database.execute(connection, PUT_SNAPSHOT, statement -> bind(statement, row));
+      SnapshotTable.put(connection, row);
       write(connection, event);
     });
   }
@@ -67,6 +59,31 @@ public final class Registry implements AutoCloseable {
           connection,
           "DELETE FROM snapshots WHERE tag = ?",
           statement -> statement.setString(1, tag.text()));
+      write(connection, event);
+    });
+  }
+
+  /** All workspaces, ordered by name. */
+  public List<WorkspaceRow> workspaces() {
+    return database.query(
+        "SELECT * FROM workspaces ORDER BY name", statement -> {}, WorkspaceTable::read);
+  }
+
+  /** Writes a workspace's row, on disk when this returns. */
+  public void put(WorkspaceRow row, Event event) {
+    database.durable(connection -> {
+      WorkspaceTable.put(connection, row);
+      write(connection, event);
+    });
+  }
+
+  /** Forgets a workspace. */
+  public void removeWorkspace(Tag name, Event event) {
+    database.durable(connection -> {
+      Database.execute(
+          connection,
+          "DELETE FROM workspaces WHERE name = ?",
+          statement -> statement.setString(1, name.text()));
       write(connection, event);
     });
   }
@@ -138,38 +155,6 @@ public final class Registry implements AutoCloseable {
         statement -> statement.setInt(1, MAX_EVENTS));
   }
 
-  private static void bind(PreparedStatement statement, SnapshotRow row) throws SQLException {
-    statement.setString(1, row.tag().text());
-    statement.setString(2, row.dir().toString());
-    statement.setLong(3, row.createdAtUnix());
-    statement.setString(4, row.status().word());
-    statement.setString(5, row.recipe());
-    statement.setString(6, row.recipeName());
-    statement.setString(7, row.baseDir().toString());
-    statement.setString(8, row.engine().word());
-    statement.setString(9, row.imageDigest());
-    bind(statement, 10, row.warmMs());
-    statement.setString(11, row.report());
-    statement.setString(12, row.warning());
-    statement.setString(13, row.branchedFrom());
-    bind(statement, 14, row.pauseMs());
-    statement.setString(15, row.parentTag());
-    if (row.warmScript().isPresent()) {
-      statement.setString(16, row.warmScript().get());
-    } else {
-      statement.setNull(16, Types.VARCHAR);
-    }
-  }
-
-  private static void bind(PreparedStatement statement, int index, OptionalLong value)
-      throws SQLException {
-    if (value.isPresent()) {
-      statement.setLong(index, value.getAsLong());
-    } else {
-      statement.setNull(index, Types.INTEGER);
-    }
-  }
-
   private static void bind(PreparedStatement statement, SandboxRow row) throws SQLException {
     statement.setString(1, row.id().text());
     statement.setString(2, row.tag().text());
@@ -180,26 +165,8 @@ public final class Registry implements AutoCloseable {
     statement.setString(7, row.stamp());
     statement.setLong(8, row.memoryLimitMib());
     statement.setString(9, row.ended());
-  }
-
-  private static SnapshotRow snapshot(ResultSet row) throws SQLException {
-    return new SnapshotRow(
-        new Tag(row.getString("tag")),
-        Path.of(row.getString("dir")),
-        row.getLong("created"),
-        SnapshotStatus.valueOf(row.getString("status").toUpperCase(Locale.ROOT)),
-        row.getString("recipe"),
-        row.getString("recipe_name"),
-        Optional.ofNullable(row.getString("warm_script")),
-        Path.of(row.getString("base_dir")),
-        EngineName.of(row.getString("engine")),
-        row.getString("image_digest"),
-        optional(row, "warm_ms"),
-        row.getString("report"),
-        row.getString("warning"),
-        row.getString("branched_from"),
-        optional(row, "pause_ms"),
-        row.getString("parent_tag"));
+    statement.setInt(10, row.branches().count());
+    statement.setString(11, row.branches().lastDir());
   }
 
   private static SandboxRow sandbox(ResultSet row) throws SQLException {
@@ -212,12 +179,8 @@ public final class Registry implements AutoCloseable {
         row.getLong("pid"),
         row.getString("stamp"),
         row.getLong("memory_limit_mib"),
-        row.getString("ended"));
-  }
-
-  private static OptionalLong optional(ResultSet row, String column) throws SQLException {
-    long value = row.getLong(column);
-    return row.wasNull() ? OptionalLong.empty() : OptionalLong.of(value);
+        row.getString("ended"),
+        new SandboxRow.Branches(row.getInt("branches"), row.getString("last_branch")));
   }
 
   @Override

@@ -17,6 +17,7 @@ import java.util.Locale;
  * @param stamp of that process, see {@link ProcessStamp}; "" before it runs
  * @param memoryLimitMib 0 = none
  * @param ended how it ended; "" while it has not
+ * @param branches what was branched from it
  */
 public record SandboxRow(
     SandboxId id,
@@ -27,7 +28,19 @@ public record SandboxRow(
     long pid,
     String stamp,
     long memoryLimitMib,
-    String ended) {
+    String ended,
+    Branches branches) {
+
+  /**
+   * Snapshots that were branched from a sandbox.
+   *
+   * @param count how many
+   * @param lastDir directory of the last one; "" = there is none
+   */
+  public record Branches(int count, String lastDir) {
+    /** Nothing was branched yet. */
+    public static final Branches NONE = new Branches(0, "");
+  }
 
   /** How far a sandbox came. */
   public enum State {
@@ -50,25 +63,49 @@ public record SandboxRow(
   public static SandboxRow planned(
       SandboxId id, Tag tag, long createdAtUnix, EngineName engine, long memoryLimitMib) {
     return new SandboxRow(
-        id, tag, createdAtUnix, engine, State.CREATING, 0, "", memoryLimitMib, "");
+        id, tag, createdAtUnix, engine, State.CREATING, 0, "", memoryLimitMib, "", Branches.NONE);
   }
 
   /** This entry in that state with that process. */
   public SandboxRow at(State newState, long newPid) {
     String newStamp = ProcessStamp.of(newPid);
     return new SandboxRow(
-        id, tag, createdAtUnix, engine, newState, newPid, newStamp, memoryLimitMib, ended);
+        id,
+        tag,
+        createdAtUnix,
+        engine,
+        newState,
+        newPid,
+        newStamp,
+        memoryLimitMib,
+        ended,
+        branches);
   }
 
   /** This entry, given to somebody at that time. */
   public SandboxRow given(long atUnix) {
     return new SandboxRow(
-        id, tag, atUnix, engine, State.RUNNING, pid, stamp, memoryLimitMib, ended);
+        id, tag, atUnix, engine, State.RUNNING, pid, stamp, memoryLimitMib, ended, branches);
   }
 
   /** This entry as ended. */
   public SandboxRow ended(String how) {
     return new SandboxRow(
-        id, tag, createdAtUnix, engine, State.ENDED, pid, stamp, memoryLimitMib, how);
+        id, tag, createdAtUnix, engine, State.ENDED, pid, stamp, memoryLimitMib, how, branches);
+  }
+
+  /** This entry with one more branch, kept in that directory. */
+  public SandboxRow branched(String dir) {
+    return new SandboxRow(
+        id,
+        tag,
+        createdAtUnix,
+        engine,
+        state,
+        pid,
+        stamp,
+        memoryLimitMib,
+        ended,
+        new Branches(branches.count() + 1, dir));
   }
 }

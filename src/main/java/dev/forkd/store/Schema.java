@@ -49,6 +49,31 @@ final class Schema {
           // NULL: written before scripts were kept; nobody knows what the file held then.
           """
           ALTER TABLE snapshots ADD COLUMN warm_script TEXT
+          """,
+          // Branches and workspaces.
+          """
+          ALTER TABLE snapshots ADD COLUMN parent_hash TEXT NOT NULL DEFAULT '';
+          ALTER TABLE snapshots ADD COLUMN memory_physical INTEGER NOT NULL DEFAULT 0;
+          ALTER TABLE snapshots ADD COLUMN memory_logical INTEGER NOT NULL DEFAULT 0;
+          ALTER TABLE snapshots ADD COLUMN diff_ms INTEGER;
+          ALTER TABLE snapshots ADD COLUMN diff_physical INTEGER NOT NULL DEFAULT 0;
+          ALTER TABLE snapshots ADD COLUMN diff_logical INTEGER NOT NULL DEFAULT 0;
+          ALTER TABLE snapshots ADD COLUMN durable INTEGER NOT NULL DEFAULT 0;
+          ALTER TABLE sandboxes ADD COLUMN branches INTEGER NOT NULL DEFAULT 0;
+          ALTER TABLE sandboxes ADD COLUMN last_branch TEXT NOT NULL DEFAULT '';
+          CREATE TABLE workspaces (
+            name TEXT PRIMARY KEY,
+            id TEXT NOT NULL,
+            source TEXT NOT NULL,
+            status TEXT NOT NULL,
+            state_tag TEXT NOT NULL,
+            sandbox TEXT NOT NULL,
+            last_branch TEXT NOT NULL,
+            created INTEGER NOT NULL,
+            active INTEGER NOT NULL,
+            netns INTEGER NOT NULL,
+            memory_limit_mib INTEGER NOT NULL
+          ) STRICT
           """);
 
   private Schema() {}

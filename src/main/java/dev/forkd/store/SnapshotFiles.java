@@ -10,25 +10,30 @@ import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
-import java.nio.file.SimpleFileVisitor;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Stream;
-import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /** The directories of snapshots: {@code <tag>/snapshot.json}, written whole or not at all. */
 public final class SnapshotFiles {
   private static final String MANIFEST = "snapshot.json";
+  private static final String FILES = "files";
   private static final String DOOMED = ".deleting-";
+  private static final String STAGED = ".staging-";
   private static final Set<PosixFilePermission> PRIVATE =
       PosixFilePermissions.fromString("rwx------");
 
@@ -52,27 +57,119 @@ public final class SnapshotFiles {
   /** Writes the manifest, replacing an earlier one at once; on disk when this returns. */
   public void write(Tag tag, ObjectNode manifest) {
     Path dir = dir(tag);
-    Path staged = dir.resolve("." + MANIFEST + ".new");
     try {
       Files.createDirectories(dir, PosixFilePermissions.asFileAttribute(PRIVATE));
-      byte[] text = (Json.text(manifest) + "\n").getBytes(StandardCharsets.UTF_8);
-      try (FileChannel channel =
-          FileChannel.open(
-              staged,
-              StandardOpenOption.CREATE,
-              StandardOpenOption.TRUNCATE_EXISTING,
-              StandardOpenOption.WRITE)) {
-        ByteBuffer bytes = ByteBuffer.wrap(text);
-        while (bytes.hasRemaining()) {
-          channel.write(bytes);
-        }
-        channel.force(true);
-      }
-      Files.move(staged, dir.resolve(MANIFEST), StandardCopyOption.ATOMIC_MOVE);
-      sync(dir);
-      sync(root);
+      write(dir, manifest);
+      FileTree.sync(root);
     } catch (IOException e) {
       throw failure("write", dir, e);
+    }
+  }
+
+  private static void write(Path dir, ObjectNode manifest) throws IOException {
+    Path staged = dir.resolve("." + MANIFEST + ".new");
+    byte[] text = (Json.text(manifest) + "\n").getBytes(StandardCharsets.UTF_8);
+    try (FileChannel channel =
+        FileChannel.open(
+            staged,
+            StandardOpenOption.CREATE,
+            StandardOpenOption.TRUNCATE_EXISTING,
+            StandardOpenOption.WRITE)) {
+      ByteBuffer bytes = ByteBuffer.wrap(text);
+      while (bytes.hasRemaining()) {
+        channel.write(bytes);
+      }
+      channel.force(true);
+    }
+    Files.move(staged, dir.resolve(MANIFEST), StandardCopyOption.ATOMIC_MOVE);
+    FileTree.sync(dir);
+  }
+
+  /** An empty private directory in which a snapshot of that name can be written. */
+  public Path stage(Tag tag) {
+    Path dir = root.resolve(STAGED + tag.text() + "-" + System.nanoTime());
+    try {
+      return Files.createDirectory(dir, PosixFilePermissions.asFileAttribute(PRIVATE));
+    } catch (IOException e) {
+      throw failure("stage", dir, e);
+    }
+  }
+
+  /**
+   * Gives a staged directory the snapshot's name, in place of what may be there; whole and on disk
+   * when this returns. The manifest also lists the files in it, see {@link #lost}.
+   */
+  public void publish(Path staged, Tag tag, ObjectNode manifest) {
+    try {
+      ArrayNode files = manifest.putArray(FILES);
+      for (Map.Entry<Path, Long> file : FileTree.files(staged).entrySet()) {
+        files.addObject().put("path", file.getKey().toString()).put("size", file.getValue());
+      }
+      FileTree.syncAll(staged);
+      write(staged, manifest);
+      delete(tag);
+      Files.move(staged, dir(tag), StandardCopyOption.ATOMIC_MOVE);
+      FileTree.sync(root);
+    } catch (IOException e) {
+      throw failure("publish", staged, e);
+    }
+  }
+
+  /** Removes a staged directory, if it is still there. */
+  public void discard(Path staged) {
+    try {
+      if (Files.exists(staged, LinkOption.NOFOLLOW_LINKS)) {
+        FileTree.delete(staged);
+      }
+    } catch (IOException e) {
+      throw failure("discard", staged, e);
+    }
+  }
+
+  /** The first file of a snapshot that is missing or has another size than it was written with. */
+  public Optional<Path> lost(Tag tag) {
+    Path manifest = dir(tag).resolve(MANIFEST);
+    if (!exists(tag)) {
+      return Optional.of(manifest);
+    }
+    try {
+      for (JsonNode file : Json.parse(Files.readAllBytes(manifest)).path(FILES)) {
+        Path path = dir(tag).resolve(file.path("path").asString("")).normalize();
+        if (!Files.isRegularFile(path, LinkOption.NOFOLLOW_LINKS)
+            || Files.size(path) != file.path("size").asLong(-1)) {
+          return Optional.of(path);
+        }
+      }
+      return Optional.empty();
+    } catch (IOException | ForkdException e) {
+      return Optional.of(manifest); // it cannot be read, which is as good as gone
+    }
+  }
+
+  /** What tells this snapshot from another one of the same name: its manifest's SHA-256. */
+  public String hash(Tag tag) {
+    Path manifest = dir(tag).resolve(MANIFEST);
+    try {
+      byte[] digest = MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(manifest));
+      return HexFormat.of().formatHex(digest);
+    } catch (IOException e) {
+      throw failure("read", manifest, e);
+    } catch (NoSuchAlgorithmException e) {
+      throw new Failure(FailureKind.INTERNAL, "no SHA-256 in this JDK").thrown(e);
+    }
+  }
+
+  /** Bytes of a snapshot's files without its manifest; 0 when they are gone. */
+  public long bytes(Tag tag) {
+    try {
+      return exists(tag)
+          ? FileTree.files(dir(tag)).entrySet().stream()
+              .filter(file -> !file.getKey().equals(Path.of(MANIFEST)))
+              .mapToLong(Map.Entry::getValue)
+              .sum()
+          : 0;
+    } catch (IOException e) {
+      throw failure("read", dir(tag), e);
     }
   }
 
@@ -83,56 +180,27 @@ public final class SnapshotFiles {
       if (Files.exists(dir, LinkOption.NOFOLLOW_LINKS)) {
         Path doomed = root.resolve(DOOMED + tag.text() + "-" + System.nanoTime());
         Files.move(dir, doomed, StandardCopyOption.ATOMIC_MOVE);
-        sync(root);
-        deleteTree(doomed);
+        FileTree.sync(root);
+        FileTree.delete(doomed);
       }
     } catch (IOException e) {
       throw failure("delete", dir, e);
     }
   }
 
-  /** Finishes deletions that an earlier daemon began. */
+  /** Finishes deletions that an earlier daemon began, and removes what it had not finished. */
   public void sweep() {
     try (Stream<Path> entries = Files.list(root)) {
       for (Path entry : entries.toList()) {
-        if (entry.getFileName().toString().startsWith(DOOMED)) {
-          deleteTree(entry);
+        String name = entry.getFileName().toString();
+        if (name.startsWith(DOOMED) || name.startsWith(STAGED)) {
+          FileTree.delete(entry);
         }
       }
     } catch (IOException e) {
       throw failure("sweep", root, e);
     } catch (UncheckedIOException e) {
       throw failure("sweep", root, new IOException(e));
-    }
-  }
-
-  private static void deleteTree(Path tree) throws IOException {
-    Files.walkFileTree(
-        tree,
-        new SimpleFileVisitor<>() {
-          @Override
-          public FileVisitResult visitFile(Path file, BasicFileAttributes attributes)
-              throws IOException {
-            Files.delete(file);
-            return FileVisitResult.CONTINUE;
-          }
-
-          @Override
-          public FileVisitResult postVisitDirectory(Path dir, @Nullable IOException failure)
-              throws IOException {
-            if (failure != null) {
-              throw failure;
-            }
-            Files.delete(dir);
-            return FileVisitResult.CONTINUE;
-          }
-        });
-  }
-
-  // A rename is on disk only when its directory is: open(2) and fsync(2) of the directory.
-  private static void sync(Path dir) throws IOException {
-    try (FileChannel channel = FileChannel.open(dir, StandardOpenOption.READ)) {
-      channel.force(true);
     }
   }
 

@@ -23,10 +23,8 @@ import java.util.OptionalLong;
  * @param imageDigest of its root file system
  * @param warmMs of the last warm-up
  * @param report JSON object that the runtime told when it was warm
- * @param warning why it cannot be forked
- * @param branchedFrom sandbox it was branched from
- * @param pauseMs how long that sandbox stood still
- * @param parentTag snapshot that it needs
+ * @param warning why it cannot be forked, or what a branch could not carry over
+ * @param origin what it was branched from
  */
 @SuppressWarnings("OptionalUsedAsFieldOrParameterType") // absence is part of the data
 public record SnapshotRow(
@@ -43,9 +41,7 @@ public record SnapshotRow(
     OptionalLong warmMs,
     String report,
     String warning,
-    String branchedFrom,
-    OptionalLong pauseMs,
-    String parentTag) {
+    Origin origin) {
 
   /** This row after a warm-up. */
   public SnapshotRow warmed(String digest, long millis, String newReport) {
@@ -62,10 +58,8 @@ public record SnapshotRow(
         digest,
         OptionalLong.of(millis),
         newReport,
-        "",
-        branchedFrom,
-        pauseMs,
-        parentTag);
+        origin.branched() ? warning : "",
+        origin);
   }
 
   /** This row as one that cannot be forked, for that reason. */
@@ -84,8 +78,49 @@ public record SnapshotRow(
         warmMs,
         report,
         reason,
-        branchedFrom,
-        pauseMs,
-        parentTag);
+        origin);
+  }
+
+  /** This row of a branch that is whole, with what it could not carry over. */
+  public SnapshotRow branched(String newReport, String lost, Origin newOrigin) {
+    return new SnapshotRow(
+        tag,
+        dir,
+        createdAtUnix,
+        SnapshotStatus.READY,
+        recipe,
+        recipeName,
+        warmScript,
+        baseDir,
+        engine,
+        imageDigest,
+        warmMs,
+        newReport,
+        lost,
+        newOrigin);
+  }
+
+  /** This row of a branch whose sandbox stood still for so long. */
+  public SnapshotRow paused(long millis) {
+    return new SnapshotRow(
+        tag,
+        dir,
+        createdAtUnix,
+        status,
+        recipe,
+        recipeName,
+        warmScript,
+        baseDir,
+        engine,
+        imageDigest,
+        warmMs,
+        report,
+        warning,
+        origin.paused(millis));
+  }
+
+  /** The snapshot that it needs; "" = none. */
+  public String parentTag() {
+    return origin.parentTag();
   }
 }

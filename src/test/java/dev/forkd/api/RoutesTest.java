@@ -52,7 +52,7 @@ final class RoutesTest {
         .contains("# TYPE forkd_snapshots_total gauge\nforkd_snapshots_total 0\n")
         .contains("\nforkd_sandboxes_active 0\n")
         .contains("\nforkd_branches_in_flight 0\n")
-        .contains("\nforkd_branch_concurrency_cap 0\n")
+        .contains("\nforkd_branch_concurrency_cap 2\n")
         .contains("\nforkd_build_info{version=\"1.2.3\"} 1\n");
     assertThat(answer.text().lines())
         .allMatch(line -> line.matches("# (HELP|TYPE) .+|[a-z_]+(\\{[^}]*})? [0-9.eE+-]+"));
@@ -193,37 +193,5 @@ final class RoutesTest {
   @Test
   void theDocumentIsTheYamlFile() throws IOException {
     assertThat(Json.parse(OpenApi.json())).isEqualTo(api.get("/v1/openapi.json").json());
-  }
-
-  @ParameterizedTest
-  @CsvSource(
-      delimiter = '|',
-      value = {
-        "POST | /v1/snapshots/nope/compact     | {\"to\":\"x\"}    | 404",
-        "POST | /v1/snapshots/a.b/compact      | {\"to\":\"x\"}    | 400",
-        "POST | /v1/snapshots/demo/compact     | {\"to\":\"x\"}    | 501",
-        "POST | /v1/sandboxes/nope/branch      | {}                | 404",
-        "POST | /v1/sandboxes/SANDBOX/branch   | {}                | 501",
-        "POST | /v1/sandboxes/SANDBOX/branch   | {\"tag\":\"a.b\"} | 400",
-        "GET  | /v1/workspaces                 | {}                | 501",
-        "POST | /v1/workspaces                 | {}                | 400",
-        "POST | /v1/workspaces | {\"name\":\"w\",\"snapshot_tag\":\"nope\"} | 404",
-        "POST | /v1/workspaces | {\"name\":\"../w\",\"snapshot_tag\":\"demo\"} | 400",
-        "POST | /v1/workspaces | {\"name\":\"w\",\"snapshot_tag\":\"demo\"} | 501",
-        "GET  | /v1/workspaces/w               | {}                | 501",
-        "DELETE | /v1/workspaces/..            | {}                | 400",
-        "POST | /v1/workspaces/w/suspend       | {}                | 501",
-        "POST | /v1/workspaces/w/resume        | {}                | 501",
-      })
-  void whatNoEngineCanDoYetIsToldAfterTheNames(String method, String path, String body, int status)
-      throws IOException {
-    String real = path.replace("SANDBOX", api.sandbox());
-    ApiFixture.Answer answer =
-        api.call(
-            method, real, body.getBytes(java.nio.charset.StandardCharsets.UTF_8), ApiFixture.JSON);
-    assertThat(answer.status()).as(answer.text()).isEqualTo(status);
-    if (status == 501) {
-      assertThat(answer.json().path("kind").asString()).isEqualTo("unsupported");
-    }
   }
 }

@@ -68,14 +68,17 @@ final class ConfigurationTest {
     assertThat(captured.out())
         .isEqualTo(
             "Config[directories=Directories[state=/s, run=/r], bind=127.0.0.1:8889,"
-                + " tokenFile=/token, tlsCert=, tlsKey=]\n");
+                + " tokenFile=/token, tlsCert=, tlsKey=, branchConcurrency=4]\n");
     captured.out.reset();
     captured.env.put("FORKD_BIND", "none");
     captured.run("serve", "--tls-cert", "/c", "--tls-key", "/k");
     assertThat(captured.out()).contains("bind=none").contains("tlsCert=/c, tlsKey=/k");
     captured.out.reset();
-    captured.run("serve", "--bind", "h:1");
-    assertThat(captured.out()).contains("bind=h:1");
+    captured.run("serve", "--bind", "h:1", "--branch-concurrency", "7");
+    assertThat(captured.out()).contains("bind=h:1").contains("branchConcurrency=7");
+    captured.env.put("FORKD_BRANCH_CONCURRENCY", "0");
+    assertThat(captured.run("serve")).isEqualTo(2);
+    assertThat(captured.err()).contains("--branch-concurrency is \"0\"");
   }
 
   @Test

@@ -36,8 +36,12 @@ final class HelpTest {
         "rmi",
         "serve",
         "snapshot",
+        "snapshot-compact",
+        "snapshot-diff",
+        "snapshot-info",
         "stop",
-        "version"
+        "version",
+        "workspace"
       })
   void commandExplainsItself(String verb) throws IOException {
     assertThat(captured.run(verb, "--help")).isZero();

@@ -4,6 +4,7 @@ import dev.forkd.engine.Capabilities;
 import dev.forkd.engine.Engine;
 import dev.forkd.engine.ForkOutcome;
 import dev.forkd.engine.ForkPlan;
+import dev.forkd.engine.RestorePlan;
 import dev.forkd.engine.Template;
 import dev.forkd.engine.WarmPlan;
 import dev.forkd.model.EngineName;
@@ -35,6 +36,7 @@ public final class FakeEngine implements Engine {
   private volatile Optional<Failure> warmFailure = Optional.empty();
   private volatile CountDownLatch warmGate = new CountDownLatch(0);
   private volatile Predicate<Integer> failingChild = index -> false;
+  private final FakeBranching branching = new FakeBranching(this);
   private volatile boolean closed;
 
   public FakeEngine() {
@@ -64,6 +66,23 @@ public final class FakeEngine implements Engine {
   /** Which children of later batches fail, by their position in the batch. */
   public void failChildren(Predicate<Integer> chosen) {
     failingChild = chosen;
+  }
+
+  /** How branches go. */
+  public FakeBranching branching() {
+    return branching;
+  }
+
+  /** A template that was not warmed. */
+  FakeTemplate template(WarmPlan plan) {
+    FakeTemplate template = new FakeTemplate(plan);
+    templates.add(template);
+    return template;
+  }
+
+  @Override
+  public Template restore(RestorePlan plan) {
+    return branching.restore(plan);
   }
 
   public int warmUps() {
@@ -111,9 +130,7 @@ public final class FakeEngine implements Engine {
     warmFailure.ifPresent(failure -> {
       throw failure.thrown();
     });
-    FakeTemplate template = new FakeTemplate(plan);
-    templates.add(template);
-    return template;
+    return template(plan);
   }
 
   @Override
@@ -175,7 +192,13 @@ public final class FakeEngine implements Engine {
       }
       Pong.RuntimeState runtime =
           plan.runtime().isPresent() ? Pong.RuntimeState.READY : Pong.RuntimeState.NONE;
-      FakeGuest guest = new FakeGuest(child.id(), pids.incrementAndGet(), runtime, guests);
+      FakeGuest guest =
+          new FakeGuest(
+              child.id(),
+              pids.incrementAndGet(),
+              runtime,
+              guests,
+              to -> branching.branch(plan, to));
       return new ForkOutcome.Forked(child.id(), guest, Duration.ofMillis(7));
     }
 

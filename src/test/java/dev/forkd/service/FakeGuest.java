@@ -1,5 +1,7 @@
 package dev.forkd.service;
 
+import dev.forkd.engine.Branch;
+import dev.forkd.engine.BranchPlan;
 import dev.forkd.engine.Guest;
 import dev.forkd.model.EvalResult;
 import dev.forkd.model.FailureKind;
@@ -16,11 +18,13 @@ import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.Function;
 
 /** A guest of {@link FakeEngine}; its commands are those of {@link FakeProgram}. */
 public final class FakeGuest implements Guest {
   private final SandboxId id;
   private final long pid;
+  private final Function<BranchPlan, Branch> brancher;
   private final Map<Object, FakeGuest> siblings;
   private final CompletableFuture<String> ended = new CompletableFuture<>();
   private final List<ProgramSpec> specs = new CopyOnWriteArrayList<>();
@@ -30,7 +34,13 @@ public final class FakeGuest implements Guest {
   private volatile boolean deaf;
   private volatile boolean unkillable;
 
-  FakeGuest(SandboxId id, long pid, Pong.RuntimeState runtime, Map<Object, FakeGuest> siblings) {
+  FakeGuest(
+      SandboxId id,
+      long pid,
+      Pong.RuntimeState runtime,
+      Map<Object, FakeGuest> siblings,
+      Function<BranchPlan, Branch> brancher) {
+    this.brancher = brancher;
     this.id = id;
     this.pid = pid;
     this.runtime = runtime;
@@ -134,6 +144,11 @@ public final class FakeGuest implements Guest {
   @Override
   public void writeFile(String path, int mode, InputStream from, Duration deadline) {
     throw new UnsupportedOperationException();
+  }
+
+  @Override
+  public Branch branch(BranchPlan plan) {
+    return brancher.apply(plan);
   }
 
   @Override

@@ -259,7 +259,8 @@ final class SandboxesTest {
               other.pid(),
               stray.stamp() + "0",
               0,
-              "");
+              "",
+              SandboxRow.Branches.NONE);
       assertThat(stray.stamp()).isNotEmpty();
       service.registry.journal(List.of(stray, reused));
       service.crash();

@@ -54,6 +54,7 @@ public final class ServiceFixture implements AutoCloseable {
                 engines,
                 InstantSource.system(),
                 "1.2.3",
+                2,
                 state.instance()));
   }
 
@@ -74,6 +75,11 @@ public final class ServiceFixture implements AutoCloseable {
 
   public List<SandboxInfo> fork(String tag, int n) {
     return forkd.handle(new Request.Fork(new Tag(tag), n, OptionalLong.empty()));
+  }
+
+  /** How many guests live. */
+  public int guests() {
+    return engine.guests().size();
   }
 
   public FakeGuest guest(SandboxInfo info) {

@@ -13,12 +13,14 @@ import dev.forkd.model.RootImage;
 import dev.forkd.model.SnapshotInfo;
 import dev.forkd.model.SnapshotStatus;
 import dev.forkd.model.Tag;
+import dev.forkd.store.Origin;
 import dev.forkd.store.SnapshotRow;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.stream.IntStream;
@@ -95,9 +97,14 @@ final class SnapshotRestartTest {
         row.warmMs(),
         row.report(),
         "",
-        "sb-1",
-        row.pauseMs(),
-        parent);
+        new Origin(
+            "sb-1",
+            parent,
+            "",
+            OptionalLong.of(3),
+            new Origin.Memory(1, 2),
+            Optional.empty(),
+            true));
   }
 
   @Test
@@ -198,9 +205,7 @@ final class SnapshotRestartTest {
         row.warmMs(),
         row.report(),
         row.warning(),
-        row.branchedFrom(),
-        row.pauseMs(),
-        row.parentTag());
+        row.origin());
   }
 
   @Test

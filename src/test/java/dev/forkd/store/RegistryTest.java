@@ -50,9 +50,7 @@ final class RegistryTest {
         OptionalLong.empty(),
         "{}",
         "",
-        "",
-        OptionalLong.empty(),
-        "");
+        Origin.RECIPE);
   }
 
   private static SandboxRow sandbox(long number) {

@@ -1,0 +1,68 @@
+package dev.forkd.service;
+
+import dev.forkd.model.SnapshotStatus;
+import dev.forkd.model.Tag;
+import dev.forkd.store.SnapshotFiles;
+import dev.forkd.store.SnapshotRow;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.function.Function;
+
+/** Whether a snapshot can be forked, looked at again whenever it is told or used. */
+final class Bootable {
+  private final SnapshotFiles files;
+
+  Bootable(SnapshotFiles files) {
+    this.files = files;
+  }
+
+  /** Whether nothing but its live template holds what it is. */
+  static boolean inMemory(SnapshotRow row) {
+    return row.origin().branched() && !row.origin().durable();
+  }
+
+  /** What the next daemon makes of a row that an earlier one left. */
+  static SnapshotRow afterRestart(SnapshotRow row) {
+    return switch (row.status()) {
+      case WRITING -> row.failed("the daemon ended while it was written; create it again");
+      case READY ->
+          inMemory(row)
+              ? row.failed(
+                  ("it lived in the memory of a daemon that has ended: the %s engine does not"
+                          + " write branches down; branch again")
+                      .formatted(row.engine().word()))
+              : row;
+      case FAILED -> row;
+    };
+  }
+
+  /** The row, or the row as failed when something that it needs is gone. */
+  SnapshotRow checked(SnapshotRow row, boolean live, Function<Tag, Optional<SnapshotRow>> find) {
+    if (row.status() != SnapshotStatus.READY) {
+      return row;
+    }
+    Optional<Path> lost = files.lost(row.tag());
+    if (lost.isPresent()) {
+      String what =
+          lost.get().endsWith("snapshot.json") ? lost.get() + "" : "memory artifact: " + lost.get();
+      return row.failed(
+          "snapshot is not bootable: missing "
+              + what
+              + (row.origin().branched() ? "; branch again" : "; create it again"));
+    }
+    return live || row.parentTag().isEmpty() ? row : withParent(row, find);
+  }
+
+  private SnapshotRow withParent(SnapshotRow row, Function<Tag, Optional<SnapshotRow>> find) {
+    Optional<SnapshotRow> parent = find.apply(new Tag(row.parentTag()));
+    if (parent.isEmpty() || files.lost(parent.get().tag()).isPresent()) {
+      return row.failed("snapshot is not bootable: missing parent snapshot " + row.parentTag());
+    }
+    return files.hash(parent.get().tag()).equals(row.origin().parentHash())
+        ? row
+        : row.failed(
+            "snapshot is not bootable: its parent "
+                + row.parentTag()
+                + " was deleted, and another snapshot has that name now");
+  }
+}
