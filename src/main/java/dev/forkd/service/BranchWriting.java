@@ -182,20 +182,25 @@ final class BranchWriting {
         Durations.millisSince(began));
   }
 
-  // What a diff shares with its parent's template lives as long as that does.
   private WarmTemplate live(Job job, Branch.Written written) {
-    WarmTemplate parent = job.source().template();
-    Runnable release = () -> {};
-    if (job.terms().mode() == BranchMode.DIFF) {
-      parent.acquire();
-      release = parent::release;
-    }
+    WarmTemplate source = job.source().template();
     return warming.live(
         job.tag(),
         job.row().engine(),
-        parent.recipe(),
+        source.recipe(),
         written.template(),
-        new WarmTemplate.Base(parent.imageDigest(), release));
+        base(job.terms().mode(), source, written.durable()));
+  }
+
+  // A diff needs its parent. What lives in memory only is made of what was warmed, however many
+  // branches lie between: those in between may go.
+  private static WarmTemplate.Base base(BranchMode mode, WarmTemplate source, boolean durable) {
+    if (mode == BranchMode.DIFF) {
+      return WarmTemplate.Base.on(source);
+    }
+    return durable
+        ? WarmTemplate.Base.image(source.imageDigest())
+        : WarmTemplate.Base.on(source.root());
   }
 
   /** Figures of a diff, or why there are none. */

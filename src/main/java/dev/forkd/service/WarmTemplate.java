@@ -4,6 +4,7 @@ import dev.forkd.engine.Template;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.Recipe;
+import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -11,6 +12,7 @@ import org.slf4j.LoggerFactory;
  * A live template with everybody who needs it: forks in flight and the sandboxes made from it.
  * Closing a template ends its sandboxes, so a retired one is closed by whoever leaves last.
  */
+@SuppressWarnings("OptionalUsedAsFieldOrParameterType") // absence is part of the data
 final class WarmTemplate {
   private static final Logger LOG = LoggerFactory.getLogger(WarmTemplate.class);
 
@@ -27,12 +29,18 @@ final class WarmTemplate {
    * What a template stands on.
    *
    * @param imageDigest of its root file system
-   * @param release gives back what it needed, once it is closed
+   * @param below another template that must not be closed before it
    */
-  record Base(String imageDigest, Runnable release) {
+  record Base(String imageDigest, Optional<WarmTemplate> below) {
     /** Needs its image only. */
     static Base image(String digest) {
-      return new Base(digest, () -> {});
+      return new Base(digest, Optional.empty());
+    }
+
+    /** Needs another template, which is acquired until this one is closed. */
+    static Base on(WarmTemplate below) {
+      below.acquire();
+      return new Base(below.imageDigest(), Optional.of(below));
     }
   }
 
@@ -46,6 +54,11 @@ final class WarmTemplate {
   /** Digest of the root file system below it. */
   String imageDigest() {
     return base.imageDigest();
+  }
+
+  /** The template at the bottom of all that this one stands on; itself when there is none. */
+  WarmTemplate root() {
+    return base.below().map(WarmTemplate::root).orElse(this);
   }
 
   Recipe recipe() {
@@ -109,7 +122,7 @@ final class WarmTemplate {
   private void close() {
     long began = System.nanoTime();
     template.close();
-    base.release().run();
+    base.below().ifPresent(WarmTemplate::release);
     afterClose.run();
     LOG.info("event=template_closed recipe={} ms={}", recipe.name(), Durations.millisSince(began));
   }

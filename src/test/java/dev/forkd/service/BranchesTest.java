@@ -152,6 +152,22 @@ final class BranchesTest {
   }
 
   @Test
+  void whatLivesInMemoryKeepsWhatWasWarmedAndNotWhatLiesBetween() {
+    service.engine.branching().inMemory();
+    branch(sandbox("demo"), "a", BranchMode.FULL);
+    branch(sandbox("a"), "b", BranchMode.FULL);
+    delete("a", true, false);
+    delete("demo", true, false);
+    List<FakeEngine.FakeTemplate> templates = service.engine.templates();
+    assertThat(templates)
+        .extracting(FakeEngine.FakeTemplate::closed)
+        .containsExactly(false, true, false);
+    assertThat(service.fork("b", 1)).hasSize(1);
+    delete("b", true, false);
+    assertThat(templates).allMatch(FakeEngine.FakeTemplate::closed);
+  }
+
+  @Test
   void whatIsDurableIsRestoredByTheNextForkWithItsChain() {
     SandboxInfo source = sandbox("demo");
     branch(source, "d", BranchMode.DIFF);
