@@ -1,6 +1,9 @@
 // Runs a forkd command inside the daemon, which has a warm JVM, instead of starting one for it.
-// Exits with 250, having printed and read nothing, when the command has to run in a JVM of its own.
+// Exits with 250, having printed and read nothing, when the command has to run in a JVM of its own;
+// or becomes the script again that FORKD_LAUNCHER names. So whoever started `forkd` has one process
+// to signal, whichever way the command runs.
 #define _GNU_SOURCE
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,8 +35,21 @@ static int connect_to_daemon(void) {
   return steal_fd(&fd);
 }
 
-int main(int argc, char **argv) {
+static int relay(int argc, char **argv) {
   if (!request_relayable(argc, argv)) return EXIT_NOT_RELAYED;
   int fd = connect_to_daemon();
   return fd < 0 ? EXIT_NOT_RELAYED : session_run(fd, argc, argv);
+}
+
+int main(int argc, char **argv) {
+  const char *name = getenv("FORKD_LAUNCHER");
+  cleanup_free char *launcher = name ? strdup(name) : NULL;
+  unsetenv("FORKD_LAUNCHER");
+  int code = relay(argc, argv);
+  if (code != EXIT_NOT_RELAYED || !launcher) return code;
+  argv[0] = launcher;
+  signal(SIGPIPE, SIG_DFL); // as it was before we tried
+  if (setenv("FORKD_NO_RELAY", "1", 1) == 0) execv(launcher, argv);
+  perror("forkd-cli: exec");
+  return 70;
 }
