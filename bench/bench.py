@@ -13,10 +13,11 @@ import commands
 import forks
 import report
 import suite
+import vm
 from daemon import HOME, Daemon, running
 from figures import Section, machine
 
-PARTS = ("forks", "pool", "memory", "trips", "commands", "start", "suite")
+PARTS = ("forks", "pool", "memory", "trips", "commands", "start", "suite", "vm")
 
 
 def parts(daemon: Daemon, rounds: int) -> Dict[str, Callable[[], List[Section]]]:
@@ -30,6 +31,7 @@ def parts(daemon: Daemon, rounds: int) -> Dict[str, Callable[[], List[Section]]]
         "commands": lambda: [commands.command_line(daemon, rounds)],
         "start": lambda: [commands.start(daemon.command, few)],
         "suite": lambda: suite.suite(daemon, rounds),
+        "vm": lambda: [*vm.forks(daemon, few), vm.pool(daemon, few)],
     }
 
 
@@ -37,7 +39,8 @@ def measure(arguments: argparse.Namespace, sections: List[Section]) -> str:
     """Fills the sections; the daemon's version."""
     with running(arguments.forkd) as daemon:
         version = daemon.client().request("GET", "/version")["version"]
-        daemon.snapshot(forks.RECIPE, forks.TAG)
+        if set(arguments.only) - {"vm"}:
+            daemon.snapshot(forks.RECIPE, forks.TAG)
         chosen = parts(daemon, arguments.rounds)
         for name in PARTS:
             if name in arguments.only:

@@ -62,6 +62,11 @@ class Daemon:
         with open(self._log_path, errors="replace") as log:
             return "".join(log.readlines()[-40:])
 
+    def lines(self, text: str) -> List[str]:
+        """All lines of the log that hold the text."""
+        with open(self._log_path, errors="replace") as log:
+            return [line for line in log if text in line]
+
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()

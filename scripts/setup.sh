@@ -15,7 +15,7 @@ packages_of() { # GROUP
     run) echo python3 python3-numpy iproute2 mmdebstrap util-linux xz-utils ;;
     test) echo python3-pandas python3-sklearn python3-pytest python3-pytest-xdist ;;
     bench) echo crun bubblewrap ;;
-    vm) echo qemu-system-x86 e2fsprogs mmdebstrap ;;
+    vm) echo qemu-system-x86 e2fsprogs mmdebstrap nftables iproute2 ;;
     *) die "unknown group '$1'; groups are: build run test bench vm" ;;
   esac
 }

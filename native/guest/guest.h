@@ -7,6 +7,7 @@
 // and up are the launcher's (docs/process-engine.md).
 enum guest_key {
   K_HIDDEN = 69, K_WRITABLE = 70, K_DISK_BYTES = 75, K_TMP_BYTES = 76, K_SHM_BYTES = 77,
+  K_NETWORK = 86,
 };
 
 #define GUEST_SPEC "/spec"     // absent: nothing but a proof that the kernel boots is wanted
@@ -29,6 +30,7 @@ struct guest_spec {
   char **writable;
   char *workdir;
   int64_t layers, disk_bytes, tmp_bytes, shm_bytes;
+  int64_t network; // 1: there is a card
 };
 
 // Reads GUEST_SPEC. -1 with ERR_NOT_FOUND when there is none.
@@ -43,6 +45,8 @@ int write_text(const char *path, const char *text, struct error *e);
 int modules_load(const struct guest_spec *spec, struct error *e);
 // Mounts everything below GUEST_ROOT but /proc.
 int root_make(const struct guest_spec *spec, struct error *e);
+// Gives eth0 the address that it has in every sandbox.
+int network_make(struct error *e);
 // Opens the virtio-serial port of that name.
 int port_open(const char *name, int *out, struct error *e);
 // A cgroup for the sandbox; returns the directory's descriptor.

@@ -62,7 +62,8 @@ int spec_read(struct guest_spec *s, struct error *e) {
       frame_int(f, K_BYTES, 1, 1, GUEST_LAYERS_MAX, &s->layers, e) < 0 ||
       frame_int(f, K_DISK_BYTES, 0, 0, INT64_MAX, &s->disk_bytes, e) < 0 ||
       frame_int(f, K_TMP_BYTES, 0, 0, INT64_MAX, &s->tmp_bytes, e) < 0 ||
-      frame_int(f, K_SHM_BYTES, 0, 0, INT64_MAX, &s->shm_bytes, e) < 0)
+      frame_int(f, K_SHM_BYTES, 0, 0, INT64_MAX, &s->shm_bytes, e) < 0 ||
+      frame_int(f, K_NETWORK, 0, 0, 1, &s->network, e) < 0)
     return -1;
   return s->workdir ? 0 : FAIL(e, ERR_INVALID, "%s names no working directory", GUEST_SPEC);
 }
@@ -74,6 +75,7 @@ static int start(struct error *e) {
       mount_at("dev", "/dev", "devtmpfs", 0, NULL, e) < 0 || spec_read(&spec, e) < 0)
     return -1;
   if (modules_load(&spec, e) < 0 || root_make(&spec, e) < 0) return -1;
+  if (spec.network && network_make(e) < 0) return -1;
   return sandbox_run(&spec, e);
 }
 

@@ -40,10 +40,19 @@ static void open_base(struct cgroups *all, enum controller c) {
   }
   all->base[c] = openat(parent, all->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (all->base[c] < 0) warn(all, controller_names[c], strerror(errno));
-  else remove_stale(all->base[c]);
 }
 
 void cgroups_open(struct cgroups *all, const char *instance) {
+  cgroups_attach(all, instance);
+  cgroups_sweep(all);
+}
+
+void cgroups_sweep(const struct cgroups *all) {
+  for (enum controller c = 0; c < C_COUNT; c++)
+    if (all->base[c] >= 0) remove_stale(all->base[c]);
+}
+
+void cgroups_attach(struct cgroups *all, const char *instance) {
   *all = (struct cgroups){.ops = NULL};
   for (int c = 0; c < C_COUNT; c++) all->parent[c] = all->base[c] = -1;
   snprintf(all->name, sizeof all->name, "forkd-%s", instance);

@@ -29,6 +29,10 @@ struct cgroup {
 // Finds what there is, makes the base and removes what a killed predecessor left. Never fails: what
 // is not available is told in `warning`.
 void cgroups_open(struct cgroups *all, const char *instance);
+// As above, but nothing is removed: another process may just be making a group there.
+void cgroups_attach(struct cgroups *all, const char *instance);
+// Removes the groups below the base that nobody is in.
+void cgroups_sweep(const struct cgroups *all);
 void cgroups_close(struct cgroups *all);
 const char *cgroups_version(const struct cgroups *all);
 

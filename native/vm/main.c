@@ -1,8 +1,14 @@
 // Runs QEMU for the vm engine with no more rights than it needs.
 //
-//   forkd-vm run UID GID [FD=r:PATH | FD=w:PATH | FD=a:PATH | FD=c:PATH]... -- PROGRAM ARGS...
+//   forkd-vm run UID GID [group=INSTANCE:NAME:BYTES:MILLIS] [FD=r:PATH | FD=w:PATH |
+//                FD=a:PATH | FD=c:PATH | FD=n:NETWORK]... -- PROGRAM ARGS...
+//   forkd-vm groups INSTANCE
 //   forkd-vm hold BYTES
 //   forkd-vm tsc
+//   forkd-vm kvm
+//   forkd-vm net-add DIR local|nat
+//   forkd-vm net-remove DIR NAME
+//   forkd-vm net-sweep DIR
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <grp.h>
@@ -21,6 +27,7 @@
 
 #include "../common/cleanup.h"
 #include "../common/error.h"
+#include "vm.h"
 
 static int connect_to(const char *path, struct error *e) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -39,8 +46,9 @@ static int open_as(char mode, const char *path, struct error *e) {
            : mode == 'w' ? open(path, O_RDWR)
            : mode == 'a' ? open(path, O_WRONLY | O_CREAT | O_APPEND, 0600)
            : mode == 'c' ? connect_to(path, e)
+           : mode == 'n' ? net_open_tap(path, e)
                          : FAIL(e, ERR_INVALID, "unknown mode %c", mode);
-  return fd < 0 && mode != 'c' ? FAIL_ERRNO(e, "opening %s", path) : fd;
+  return fd < 0 && strchr("rwa", mode) ? FAIL_ERRNO(e, "opening %s", path) : fd;
 }
 
 // "7=r:/path": the descriptor's number, how it is opened, what.
@@ -55,6 +63,15 @@ static int open_one(const char *text, struct error *e) {
   int moved = dup2(fd, (int)number);
   close(fd);
   return moved < 0 ? FAIL_ERRNO(e, "dup2") : 0;
+}
+
+static int take_word(char *word, struct error *e) {
+  static const char group[] = "group=";
+  if (strncmp(word, group, sizeof group - 1) != 0) return open_one(word, e);
+  char *instance = word + sizeof group - 1, *colon = strchr(instance, ':');
+  if (!colon) return FAIL(e, ERR_INVALID, "a group needs INSTANCE:NAME:BYTES:MILLIS");
+  *colon = 0;
+  return group_enter(instance, colon + 1, e);
 }
 
 static int become(uid_t uid, gid_t gid, pid_t parent, struct error *e) {
@@ -76,7 +93,7 @@ static int run(char **argv, struct error *e) {
   gid_t gid = (gid_t)strtoul(argv[1], NULL, 10);
   if (uid == 0 || gid == 0) return FAIL(e, ERR_INVALID, "QEMU is not run as root");
   for (argv += 2; *argv && strcmp(*argv, "--") != 0; argv++)
-    if (open_one(*argv, e) < 0) return -1;
+    if (take_word(*argv, e) < 0) return -1;
   if (!argv[0] || !argv[1]) return FAIL(e, ERR_INVALID, "no program is given");
   umask(077);
   if (chdir("/") < 0) return FAIL_ERRNO(e, "chdir");
@@ -118,13 +135,22 @@ static int tsc(void) {
   return 0;
 }
 
+static int dispatch(int argc, char **argv, struct error *e) {
+  const char *verb = argc > 1 ? argv[1] : "";
+  if (strcmp(verb, "run") == 0) return run(argv + 2, e);
+  if (strcmp(verb, "hold") == 0) return hold(argv + 2, e);
+  if (strcmp(verb, "tsc") == 0) return tsc();
+  if (strcmp(verb, "groups") == 0 && argc == 3) return groups_prepare(argv[2], e);
+  if (strcmp(verb, "kvm") == 0) return kvm_try(e);
+  if (strcmp(verb, "net-add") == 0 && argc == 4) return net_add(argv[2], argv[3], e);
+  if (strcmp(verb, "net-remove") == 0 && argc == 4) return net_remove(argv[2], argv[3], e);
+  if (strcmp(verb, "net-sweep") == 0 && argc == 3) return net_sweep(argv[2], e);
+  return FAIL(e, ERR_INVALID, "run, groups, hold, tsc, kvm, net-add, net-remove or net-sweep?");
+}
+
 int main(int argc, char **argv) {
   struct error e;
-  const char *verb = argc > 1 ? argv[1] : "";
-  int state = strcmp(verb, "run") == 0    ? run(argv + 2, &e)
-              : strcmp(verb, "hold") == 0 ? hold(argv + 2, &e)
-              : strcmp(verb, "tsc") == 0  ? tsc()
-                                          : FAIL(&e, ERR_INVALID, "run, hold or tsc?");
+  int state = dispatch(argc, argv, &e);
   if (state < 0) fprintf(stderr, "forkd-vm: %s\n", e.message);
   return state < 0 ? 1 : 0;
 }

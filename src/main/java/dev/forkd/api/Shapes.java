@@ -136,7 +136,7 @@ final class Shapes {
         Json.object()
             .put("id", info.id().text())
             .put("snapshot_tag", info.tag().text())
-            .putNull("netns")
+            .put("netns", info.netns().orElse(null))
             .put("guest_addr", GUEST_ADDRESS)
             .put("created_at_unix", info.createdAtUnix())
             .put("pid", info.pid());

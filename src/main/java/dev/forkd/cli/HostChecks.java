@@ -42,7 +42,7 @@ final class HostChecks {
     checks.add(packages());
     checks.add(disk());
     checks.add(apt());
-    checks.add(kvm());
+    checks.addAll(new VmChecks(home).all());
     return checks;
   }
 
@@ -179,12 +179,6 @@ final class HostChecks {
             "apt-get install mmdebstrap");
   }
 
-  private static Check kvm() {
-    String there = Files.exists(Path.of("/dev/kvm")) ? "present" : "absent";
-    return Check.skip(
-        "kvm", there + "; the first snapshot with --engine vm finds out whether it runs a guest");
-  }
-
   private static String text(Path file) {
     // One read: the kernel gives the value of a numeric sysctl to the first one only.
     try (InputStream in = Files.newInputStream(file)) {
@@ -196,18 +190,26 @@ final class HostChecks {
   }
 
   /** The first line that a command prints; "" when it fails. */
-  private static String output(String... command) {
+  static String output(String... command) {
+    Said said = said(command);
+    return said.well() ? said.line() : "";
+  }
+
+  /** The first line of a command's output, and whether it ended well. */
+  record Said(String line, boolean well) {}
+
+  static Said said(String... command) {
     try {
       Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
       process.getOutputStream().close();
       String text = new String(process.getInputStream().readNBytes(4096));
       boolean done = process.waitFor(10, TimeUnit.SECONDS) && process.exitValue() == 0;
-      return done ? text.lines().findFirst().orElse("") : "";
+      return new Said(text.lines().findFirst().orElse(""), done);
     } catch (IOException e) {
-      return ""; // no such command
+      return new Said("", false); // no such command
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
-      return "";
+      return new Said("interrupted", false);
     }
   }
 }

@@ -1,6 +1,7 @@
 package dev.forkd.cli;
 
 import dev.forkd.client.ForkdClient;
+import dev.forkd.model.EngineName;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.Tag;
@@ -29,7 +30,7 @@ import tools.jackson.databind.node.ObjectNode;
     footer = {"", "Example:", "  sudo forkd quickstart --yes"})
 final class Quickstart implements Callable<Integer> {
   private static final String RECIPE = "ci-parallel-pytest";
-  private static final Tag TAG = new Tag("ci-pytest");
+  private static final String TAG = "ci-pytest";
 
   @Option(
       names = {"-y", "--yes"},
@@ -38,6 +39,12 @@ final class Quickstart implements Callable<Integer> {
 
   @Option(names = "-n", paramLabel = "N", description = "Sandboxes to fan out over; default 4.")
   private int workers = 4;
+
+  @Option(
+      names = "--engine",
+      paramLabel = "E",
+      description = "process, vm or auto; default: the recipe's.")
+  private String engine = "";
 
   @Mixin private Cli.Help help = new Cli.Help();
 
@@ -54,6 +61,7 @@ final class Quickstart implements Callable<Integer> {
     if (workers < 1 || workers > 1000) {
       throw new ForkdException(FailureKind.INVALID, "-n is " + workers + ", not 1..1000");
     }
+    EngineChoice.check(engine);
     step(1, "this machine");
     gate();
     step(2, "packages");
@@ -61,7 +69,7 @@ final class Quickstart implements Callable<Integer> {
       throw new ForkdException(
           FailureKind.UNSUPPORTED, "packages are missing (see above); --yes installs them");
     }
-    step(3, "daemon and snapshot '" + TAG + "'");
+    step(3, "daemon and snapshot '" + tag() + "'");
     try (ForkdClient client = session.client("", "")) {
       warm(client);
     }
@@ -70,7 +78,7 @@ final class Quickstart implements Callable<Integer> {
     session.say("");
     session.say("Next: forkd images          what can be forked");
     session.say(
-        "      forkd fork " + TAG + " -n 4  sandboxes of your own; then forkd exec, call, eval");
+        "      forkd fork " + tag() + " -n 4  sandboxes of your own; then forkd exec, call, eval");
     session.say("      recipes/README.md     recipes by the problem they solve");
     return code;
   }
@@ -86,7 +94,19 @@ final class Quickstart implements Callable<Integer> {
       command.add("--yes");
     }
     command.addAll(List.of("run", "test"));
+    if (isVm()) {
+      command.add("vm");
+    }
     return command;
+  }
+
+  private boolean isVm() {
+    return engine.equals(EngineName.VM.word());
+  }
+
+  /** Both can be warm side by side. */
+  private Tag tag() {
+    return new Tag(isVm() ? TAG + "-vm" : TAG);
   }
 
   private void gate() {
@@ -107,16 +127,17 @@ final class Quickstart implements Callable<Integer> {
 
   private void warm(ForkdClient client) throws IOException {
     Path recipe = home.resolve("recipes").resolve(RECIPE);
-    RecipeStamp stamp = new RecipeStamp(session.directories().state());
+    RecipeStamp stamp = new RecipeStamp(session.directories().state(), tag());
     for (JsonNode snapshot : client.snapshots()) {
-      boolean ours = snapshot.path("tag").asString("").equals(TAG.text());
+      boolean ours = snapshot.path("tag").asString("").equals(tag().text());
       if (ours && snapshot.path("warm").asBoolean(false) && stamp.fits(recipe, snapshot)) {
         session.say("  ✓ warm already");
         return;
       }
     }
     ObjectNode body = Snapshot.body(recipe.resolve("recipe.yaml"));
-    body.put("tag", TAG.text()).put("replace", true);
+    body.put("tag", tag().text()).put("replace", true);
+    EngineChoice.put(body, engine);
     JsonNode snapshot = Snapshot.create(session, client, body);
     stamp.write(recipe, snapshot);
     session.say("  ✓ warmed in " + snapshot.path("warm_ms").asString("?") + " ms");
@@ -130,7 +151,7 @@ final class Quickstart implements Callable<Integer> {
         url.isEmpty()
             ? List.of("--socket", session.directories().socket().toString())
             : List.of("--url", url));
-    command.addAll(List.of("--tag", TAG.text(), "--workers", String.valueOf(workers)));
+    command.addAll(List.of("--tag", tag().text(), "--workers", String.valueOf(workers)));
     return command;
   }
 

@@ -1,5 +1,6 @@
 package dev.forkd.cli;
 
+import dev.forkd.model.Tag;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -19,9 +20,9 @@ final class RecipeStamp {
   private final Path file;
 
   /** A stamp that is kept in that directory. */
-  RecipeStamp(Path directory) {
+  RecipeStamp(Path directory, Tag tag) {
     this.directory = directory;
-    this.file = directory.resolve("quickstart.stamp");
+    this.file = directory.resolve("quickstart-" + tag + ".stamp");
   }
 
   /** Whether the snapshot was made of the recipe directory as it is now. */

@@ -2,7 +2,6 @@ package dev.forkd.cli;
 
 import dev.forkd.client.ForkdClient;
 import dev.forkd.json.Json;
-import dev.forkd.model.EngineName;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.SandboxId;
@@ -46,7 +45,7 @@ final class Snapshot extends DaemonCommand {
   @Option(
       names = "--engine",
       paramLabel = "E",
-      description = "process or vm; default: the recipe's.")
+      description = "process, vm or auto; default: the recipe's.")
   private String engine = "";
 
   @Option(names = "--replace", description = "Replace a snapshot of that tag that nobody uses.")
@@ -85,9 +84,7 @@ final class Snapshot extends DaemonCommand {
     if (!tag.isEmpty()) {
       body.put("tag", new Tag(tag).text());
     }
-    if (!engine.isEmpty()) {
-      body.put("engine", EngineName.of(engine).word());
-    }
+    EngineChoice.put(body, engine);
     JsonNode snapshot = create(session, client, body);
     if (json) {
       session.json(snapshot);

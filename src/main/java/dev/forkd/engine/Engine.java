@@ -3,12 +3,35 @@ package dev.forkd.engine;
 import dev.forkd.model.EngineName;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
+import dev.forkd.model.Network;
+import java.util.Set;
 import java.util.function.Consumer;
 
 /** Warms templates. Thread-safe. */
 public interface Engine extends AutoCloseable {
   /** Which engine this is. */
   EngineName name();
+
+  /**
+   * Whether sandboxes can run on the machine's own root ({@code image: host}); otherwise the
+   * packages that such a recipe names are installed in an image of their own.
+   */
+  default boolean sharesHostRoot() {
+    return true;
+  }
+
+  /** What its sandboxes can reach. */
+  default Set<Network> networks() {
+    return Set.of(Network.NONE);
+  }
+
+  /**
+   * Whether it is the one to choose here for a recipe that names none. May take seconds when it is
+   * first asked, as it tries what it tells.
+   */
+  default boolean preferred() {
+    return false;
+  }
 
   /** What it can do on this host. */
   Capabilities capabilities();

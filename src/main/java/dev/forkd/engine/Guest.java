@@ -10,6 +10,7 @@ import dev.forkd.model.SandboxId;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.time.Duration;
+import java.util.Optional;
 import java.util.concurrent.CompletionStage;
 
 /**
@@ -25,11 +26,29 @@ public interface Guest extends AutoCloseable {
   /** Process id of its agent (or of its virtual machine) on the host. */
   long pid();
 
+  /** Name of its network namespace on the host; empty when nothing can reach it. */
+  default Optional<String> network() {
+    return Optional.empty();
+  }
+
   /** State of its runtime as last told, without asking. */
   Pong.RuntimeState runtime();
 
   /** Asks agent and runtime to answer. */
   Pong ping(Duration deadline);
+
+  /** Nobody asks anything of it until {@link #wake}: it may be stopped. */
+  default void park() {}
+
+  /**
+   * Makes it ready for somebody, parked or not: its agent and its runtime have answered, its clock
+   * is right, and its random numbers are its own.
+   *
+   * @return state of its runtime
+   */
+  default Pong.RuntimeState wake(Duration deadline) {
+    return ping(deadline).runtime();
+  }
 
   /** Starts a program. */
   RunningProgram run(ProgramSpec spec);

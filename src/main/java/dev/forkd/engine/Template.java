@@ -27,6 +27,11 @@ public interface Template extends AutoCloseable {
         "snapshot " + plan.tag() + " cannot be made: this engine does not write templates down");
   }
 
+  /** How many more sandboxes this machine has memory for; an estimate. */
+  default int room() {
+    return Integer.MAX_VALUE;
+  }
+
   /** Completes with a sentence when the template ends without being closed. */
   CompletionStage<String> ended();
 

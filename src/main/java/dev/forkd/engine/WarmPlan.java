@@ -1,6 +1,7 @@
 package dev.forkd.engine;
 
 import dev.forkd.model.Limits;
+import dev.forkd.model.Network;
 import dev.forkd.model.Recipe;
 import dev.forkd.model.RootImage;
 import dev.forkd.model.Tag;
@@ -17,6 +18,7 @@ import java.util.Optional;
  * @param workdir absolute working directory inside
  * @param env complete environment of runtime and commands
  * @param limits default limits of each sandbox
+ * @param network of each sandbox
  */
 @SuppressWarnings("OptionalUsedAsFieldOrParameterType")
 public record WarmPlan(
@@ -26,7 +28,8 @@ public record WarmPlan(
     Recipe.WarmUp warm,
     String workdir,
     Map<String, String> env,
-    Limits limits) {
+    Limits limits,
+    Network network) {
   public WarmPlan {
     env = Map.copyOf(env);
   }

@@ -65,6 +65,7 @@ public final class FieldKey {
   public static final int OOM_KILLS = 83;
   public static final int RUNTIME_DIR = 84;
   public static final int HOSTNAME = 85;
+  public static final int NETWORK = 86;
 
   private FieldKey() {}
 }

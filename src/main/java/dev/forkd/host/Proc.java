@@ -58,6 +58,20 @@ public final class Proc {
     }
   }
 
+  /** Memory that programs can still be given without anything being pushed out, in bytes. */
+  public static long availableMemory() {
+    try {
+      for (String line : Files.readAllLines(ROOT.resolve("meminfo"))) {
+        if (line.startsWith("MemAvailable:")) {
+          return kib(line);
+        }
+      }
+      throw new ForkdException(FailureKind.INTERNAL, "/proc/meminfo has no MemAvailable");
+    } catch (IOException e) {
+      throw new ForkdException(FailureKind.ENGINE, "/proc/meminfo: " + e);
+    }
+  }
+
   /** The effective uid of this process. */
   public static long effectiveUid() {
     for (String line : lines(ProcessHandle.current().pid(), "status")) {

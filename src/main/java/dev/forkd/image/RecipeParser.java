@@ -3,6 +3,7 @@ package dev.forkd.image;
 import dev.forkd.model.EngineName;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.Limits;
+import dev.forkd.model.Network;
 import dev.forkd.model.Recipe;
 import dev.forkd.model.Tag;
 import java.nio.file.InvalidPathException;
@@ -64,6 +65,7 @@ public final class RecipeParser {
             "workdir",
             "env",
             "limits",
+            "network",
             "pool");
     Optional<Recipe.RuntimeSpec> runtime = runtime(top);
     if (runtime.isEmpty() && top.node("warm").isPresent()) {
@@ -83,6 +85,7 @@ public final class RecipeParser {
         top.node("workdir").map(node -> InsidePath.of("workdir", node)).orElse(WORKDIR),
         env(top),
         limits(top),
+        network(top),
         pool(top),
         text,
         baseDir);
@@ -103,6 +106,15 @@ public final class RecipeParser {
       case "process" -> Optional.of(EngineName.PROCESS);
       case "vm" -> Optional.of(EngineName.VM);
       default -> throw YamlReader.at(top.line("engine"), "`engine` must be auto, process or vm");
+    };
+  }
+
+  private static Network network(Section top) {
+    return switch (top.text("network")) {
+      case "", "none" -> Network.NONE;
+      case "local" -> Network.LOCAL;
+      case "nat" -> Network.NAT;
+      default -> throw YamlReader.at(top.line("network"), "`network` must be none, local or nat");
     };
   }
 

@@ -2,6 +2,7 @@ package dev.forkd.model;
 
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -19,6 +20,7 @@ import java.util.Optional;
  * @param workdir absolute working directory of exec, call and eval
  * @param env environment of everything in the sandbox
  * @param limits for each sandbox
+ * @param network of each sandbox
  * @param pool how many children are kept forked ahead
  * @param source the recipe's text as it was given, for the registry
  * @param baseDir directory that relative host paths in the recipe start from
@@ -34,6 +36,7 @@ public record Recipe(
     String workdir,
     Map<String, String> env,
     Limits limits,
+    Network network,
     int pool,
     String source,
     Path baseDir) {
@@ -47,6 +50,19 @@ public record Recipe(
       throw new ForkdException(
           FailureKind.INVALID, "recipe " + name + ": pool is " + pool + ", not 0.." + MAX_POOL);
     }
+  }
+
+  /** This recipe with its packages in a root of their own where it names the machine's. */
+  public Recipe withoutHostRoot() {
+    if (!(image instanceof Image.Host host)) {
+      return this;
+    }
+    List<String> packages = new ArrayList<>(host.packages());
+    runtime.ifPresent(spec -> packages.add(spec.language() + "3"));
+    Image own = new Image.Apt("", "", packages.stream().distinct().toList());
+    return new Recipe(
+        name, engine, own, files, runtime, warm, workdir, env, limits, network, pool, source,
+        baseDir);
   }
 
   /** Where the root file system comes from. */

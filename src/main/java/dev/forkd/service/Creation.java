@@ -1,5 +1,6 @@
 package dev.forkd.service;
 
+import dev.forkd.engine.Engine;
 import dev.forkd.image.RecipeParser;
 import dev.forkd.json.Json;
 import dev.forkd.model.EngineName;
@@ -41,12 +42,13 @@ final class Creation implements Snapshots.Warmer {
       Snapshots snapshots, Request.CreateSnapshot request, CreationListener listener) {
     Recipe recipe = RecipeParser.parse(request.recipeText(), request.baseDir());
     Tag tag = request.tag().orElseGet(() -> Tag.of("recipe name", recipe.name()));
-    EngineName engine = request.engine().or(recipe::engine).orElseGet(parts::defaultEngine);
-    parts.engine(engine); // a missing engine is told before a tag is reserved
+    EngineName engine =
+        request.engine().or(recipe::engine).orElseGet(() -> parts.defaultEngine(recipe.network()));
+    check(recipe, parts.engine(engine)); // what cannot be is told before a tag is reserved
     SnapshotRow row = row(tag, recipe, engine);
     snapshots.begin(row, request.replace());
     try {
-      RootImage image = warming.prepare(recipe, listener);
+      RootImage image = warming.prepare(recipe, engine, listener);
       Warming.Warmed warmed = warming.warm(tag, recipe, image, engine, listener);
       commit(snapshots, row, warmed);
     } catch (RuntimeException e) {
@@ -54,6 +56,15 @@ final class Creation implements Snapshots.Warmer {
       throw e;
     }
     return snapshots.get(tag);
+  }
+
+  private static void check(Recipe recipe, Engine engine) {
+    if (!engine.networks().contains(recipe.network())) {
+      throw new ForkdException(
+          FailureKind.UNSUPPORTED,
+          "recipe %s asks for the network %s, which engine %s has not; use `engine: vm`"
+              .formatted(recipe.name(), recipe.network().word(), engine.name().word()));
+    }
   }
 
   private static void abort(Snapshots snapshots, Tag tag, RuntimeException reason) {
@@ -86,7 +97,7 @@ final class Creation implements Snapshots.Warmer {
   private RootImage prepareAgain(SnapshotRow row) {
     LOG.warn("event=image_gone tag={} digest={}", row.tag(), row.imageDigest());
     try {
-      return warming.prepare(recipe(row), CreationListener.SILENT);
+      return warming.prepare(recipe(row), row.engine(), CreationListener.SILENT);
     } catch (ForkdException e) {
       Failure failure = e.failure();
       // The recipe was valid once: it is not the request that is wrong.

@@ -24,7 +24,7 @@ import org.slf4j.LoggerFactory;
 final class Forks {
   private static final Logger LOG = LoggerFactory.getLogger(Forks.class);
   private static final Duration BASE_DEADLINE = Duration.ofSeconds(60);
-  private static final Duration CHILD_DEADLINE = Duration.ofMillis(100);
+  private static final Duration CHILD_DEADLINE = Duration.ofSeconds(1);
   private static final long MIB = 1 << 20;
 
   private final Parts parts;

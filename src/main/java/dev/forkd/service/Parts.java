@@ -5,9 +5,11 @@ import dev.forkd.model.EngineName;
 import dev.forkd.model.Event;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
+import dev.forkd.model.Network;
 import dev.forkd.store.Registry;
 import dev.forkd.store.SnapshotFiles;
 import java.time.InstantSource;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -51,11 +53,21 @@ public record Parts(
     return engine;
   }
 
-  /** The engine of a recipe that does not name one. */
-  EngineName defaultEngine() {
-    return engines.containsKey(EngineName.PROCESS) || engines.isEmpty()
-        ? EngineName.PROCESS
-        : engines.keySet().iterator().next();
+  /**
+   * The engine of a recipe that does not name one: virtual machines where KVM runs them, or where
+   * no other engine has the network.
+   */
+  EngineName defaultEngine(Network network) {
+    List<EngineName> able =
+        engines.values().stream()
+            .filter(engine -> engine.networks().contains(network))
+            .map(Engine::name)
+            .sorted()
+            .toList();
+    return able.stream()
+        .filter(name -> engine(name).preferred())
+        .findFirst()
+        .orElseGet(() -> able.isEmpty() ? EngineName.PROCESS : able.getFirst());
   }
 
   private String available() {

@@ -12,6 +12,7 @@ import java.util.Deque;
 import java.util.List;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.function.IntFunction;
+import java.util.function.IntSupplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -23,7 +24,7 @@ import org.slf4j.LoggerFactory;
 final class Pool {
   private static final Logger LOG = LoggerFactory.getLogger(Pool.class);
   private static final int BATCH = 16;
-  private static final Duration PING_DEADLINE = Duration.ofSeconds(2);
+  private static final Duration WAKE_DEADLINE = Duration.ofSeconds(10);
 
   /** Forks n parked children, or throws. */
   interface Source extends IntFunction<List<Child>> {}
@@ -31,15 +32,18 @@ final class Pool {
   private final Tag tag;
   private final int size;
   private final Source source;
+  private final IntSupplier room;
   private final Forks forks;
   private final Deque<Child> parked = new ArrayDeque<>();
   private boolean filling;
   private boolean closed;
 
-  Pool(Tag tag, int size, Source source, Forks forks) {
+  /** A pool; {@code room} tells how many more children there is memory for. */
+  Pool(Tag tag, int size, Source source, IntSupplier room, Forks forks) {
     this.tag = tag;
     this.size = size;
     this.source = source;
+    this.room = room;
     this.forks = forks;
   }
 
@@ -78,7 +82,7 @@ final class Pool {
 
   private static boolean answers(Child child, Pong.RuntimeState runtime) {
     try {
-      return child.guest().ping(PING_DEADLINE).runtime() == runtime;
+      return child.guest().wake(WAKE_DEADLINE) == runtime;
     } catch (ForkdException e) {
       LOG.warn("event=pool_dropped id={} reason=\"{}\"", child.row().id(), e.getMessage());
       return false;
@@ -99,7 +103,7 @@ final class Pool {
   private void fill() {
     try {
       for (int n = nextBatch(); n > 0; n = nextBatch()) {
-        park(source.apply(n));
+        park(stopped(source.apply(n)));
       }
     } catch (ForkdException e) {
       // The next fork starts the next attempt: a template that cannot fork must not spin here.
@@ -112,9 +116,25 @@ final class Pool {
 
   // Ends the filling in the same step that finds nothing missing: a take in between is seen.
   private synchronized int nextBatch() {
-    int missing = closed ? 0 : size - parked.size();
+    int missing = closed ? 0 : Math.min(size - parked.size(), room.getAsInt());
     filling = missing > 0;
     return Math.min(missing, BATCH);
+  }
+
+  private List<Child> stopped(List<Child> children) {
+    Collection<Child> stopped = new ConcurrentLinkedQueue<>();
+    Together.each(
+        children,
+        child -> {
+          try {
+            child.guest().park();
+            stopped.add(child);
+          } catch (ForkdException e) {
+            LOG.warn("event=pool_dropped id={} reason=\"{}\"", child.row().id(), e.getMessage());
+            forks.discard(child.row().id(), child.guest());
+          }
+        });
+    return List.copyOf(stopped);
   }
 
   private void park(List<Child> children) {

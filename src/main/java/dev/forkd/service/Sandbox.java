@@ -26,7 +26,8 @@ sealed interface Sandbox {
       implements Sandbox {
     @Override
     public SandboxInfo info() {
-      return describe(row, SandboxInfo.State.RUNNING, guest.runtime(), readyMs);
+      return describe(
+          row, SandboxInfo.State.RUNNING, guest.runtime(), guest.network().orElse(""), readyMs);
     }
   }
 
@@ -34,12 +35,16 @@ sealed interface Sandbox {
   record Ended(SandboxRow row, double readyMs) implements Sandbox {
     @Override
     public SandboxInfo info() {
-      return describe(row, SandboxInfo.State.ENDED, Pong.RuntimeState.ENDED, readyMs);
+      return describe(row, SandboxInfo.State.ENDED, Pong.RuntimeState.ENDED, "", readyMs);
     }
   }
 
   private static SandboxInfo describe(
-      SandboxRow row, SandboxInfo.State state, Pong.RuntimeState runtime, double readyMs) {
+      SandboxRow row,
+      SandboxInfo.State state,
+      Pong.RuntimeState runtime,
+      String netns,
+      double readyMs) {
     long mib = row.memoryLimitMib();
     return new SandboxInfo(
         row.id(),
@@ -50,6 +55,7 @@ sealed interface Sandbox {
         state,
         runtime,
         mib == 0 ? OptionalLong.empty() : OptionalLong.of(mib),
+        netns.isEmpty() ? Optional.empty() : Optional.of(netns),
         readyMs,
         row.branches().count(),
         present(row.branches().lastDir()),

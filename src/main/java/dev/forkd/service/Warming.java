@@ -39,9 +39,10 @@ final class Warming {
   record Warmed(WarmTemplate template, String digest, long millis) {}
 
   /** What the recipe asks for now, made if need be. */
-  RootImage prepare(Recipe recipe, CreationListener listener) {
+  RootImage prepare(Recipe recipe, EngineName engine, CreationListener listener) {
     listener.progress(Phase.IMAGE, "preparing the root file system of recipe " + recipe.name());
-    return parts.images().prepare(recipe, hearing(listener));
+    Recipe suited = parts.engine(engine).sharesHostRoot() ? recipe : recipe.withoutHostRoot();
+    return parts.images().prepare(suited, hearing(listener));
   }
 
   /** Warms the recipe on that image; nothing is left when it throws. */
@@ -81,7 +82,8 @@ final class Warming {
       Tag tag, EngineName engine, Recipe recipe, Template template, WarmTemplate.Base base) {
     Pool.Source source =
         n -> forks.fork(tag, engine, template, n, recipe.limits(), SandboxRow.State.PARKED);
-    return new WarmTemplate(recipe, template, new Pool(tag, recipe.pool(), source, forks), base);
+    Pool pool = new Pool(tag, recipe.pool(), source, template::room, forks);
+    return new WarmTemplate(recipe, template, pool, base);
   }
 
   private static WarmPlan plan(Tag tag, Recipe recipe, RootImage image) {
@@ -92,7 +94,8 @@ final class Warming {
         recipe.warm(),
         recipe.workdir(),
         recipe.env(),
-        recipe.limits());
+        recipe.limits(),
+        recipe.network());
   }
 
   private static ImageListener hearing(CreationListener listener) {

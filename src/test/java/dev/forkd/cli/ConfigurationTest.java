@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.forkd.model.ForkdException;
+import dev.forkd.model.Tag;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -108,7 +109,7 @@ final class ConfigurationTest {
     Path recipe = Files.createDirectory(directory.resolve("recipe"));
     Path file = Files.writeString(recipe.resolve("recipe.yaml"), "name: a\n");
     var snapshot = dev.forkd.json.Json.parse("{\"created_at_unix\":7}");
-    RecipeStamp stamp = new RecipeStamp(directory);
+    RecipeStamp stamp = new RecipeStamp(directory, new Tag("ci"));
     assertThat(stamp.fits(recipe, snapshot)).isFalse();
     stamp.write(recipe, snapshot);
     assertThat(stamp.fits(recipe, snapshot)).isTrue();

@@ -10,6 +10,7 @@ import dev.forkd.engine.Template;
 import dev.forkd.engine.WarmPlan;
 import dev.forkd.model.EvalResult;
 import dev.forkd.model.Limits;
+import dev.forkd.model.Network;
 import dev.forkd.model.ProgramSpec;
 import dev.forkd.model.ProgramSpec.Program;
 import dev.forkd.model.Recipe;
@@ -35,12 +36,15 @@ public final class Bench implements AutoCloseable {
   public static final Duration SOON = Duration.ofSeconds(20);
   public static final Tag TAG = new Tag("contract");
 
+  private static final Duration SHORT = Duration.ofMillis(200);
+  private static final int STARTS = 10;
   private static final AtomicLong SEQUENCE = new AtomicLong();
 
   private final Engine engine;
   private final RootImage image;
   private final Template template;
   private final List<String> log = new ArrayList<>();
+  private Duration moment = Duration.ZERO;
   private final List<AutoCloseable> opened = new ArrayList<>();
 
   /** Warms the shared template. */
@@ -95,7 +99,33 @@ public final class Bench implements AutoCloseable {
 
   private WarmPlan plan(Optional<Recipe.RuntimeSpec> runtime, Recipe.WarmUp warm) {
     return new WarmPlan(
-        TAG, image, runtime, warm, "/workdir", Map.of("RECIPE", "yes"), Limits.DEFAULT);
+        TAG,
+        image,
+        runtime,
+        warm,
+        "/workdir",
+        Map.of("RECIPE", "yes"),
+        Limits.DEFAULT,
+        Network.NONE);
+  }
+
+  /**
+   * Long enough for a program to start and to do something, and short: 200 ms, or what ten of the
+   * simplest take one after the other where that is longer. An emulated machine is so much slower.
+   */
+  public synchronized Duration moment() {
+    if (moment.isZero()) {
+      try (Guest guest = guest(template.fork(batch(1, Limits.DEFAULT)).getFirst())) {
+        sh(guest, ":");
+        long start = System.nanoTime();
+        for (int i = 0; i < STARTS; i++) {
+          sh(guest, ":");
+        }
+        Duration took = Duration.ofNanos(System.nanoTime() - start);
+        moment = took.compareTo(SHORT) < 0 ? SHORT : took;
+      }
+    }
+    return moment;
   }
 
   /** Warms another template; closed after the test. */
@@ -118,9 +148,12 @@ public final class Bench implements AutoCloseable {
     return from.fork(batch(n, limits)).stream().map(this::guest).toList();
   }
 
+  /** With the deadline that the service sets. */
   public ForkPlan batch(int n, Limits limits) {
     return new ForkPlan(
-        IntStream.range(0, n).mapToObj(_ -> child()).toList(), limits, SOON.multipliedBy(3));
+        IntStream.range(0, n).mapToObj(_ -> child()).toList(),
+        limits,
+        SOON.multipliedBy(3).plusSeconds(n));
   }
 
   public static ForkPlan.Child child() {

@@ -8,7 +8,6 @@ import dev.forkd.model.ProgramSpec.Program;
 import dev.forkd.model.RunningProgram;
 import java.io.ByteArrayInputStream;
 import java.nio.charset.StandardCharsets;
-import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -81,7 +80,7 @@ public interface CallContract extends Contract {
       assertThat(ran.stderr()).isEqualTo("two /usr\n");
     }
     ProgramSpec endless =
-        ProgramSpec.of(new Program.CallCode("while True: pass", List.of()), Duration.ofMillis(200));
+        ProgramSpec.of(new Program.CallCode("while True: pass", List.of()), bench().moment());
     Ran ran = Bench.run(guest, endless);
     assertThat(ran.status().timedOut()).isTrue();
     assertThat(ran.exitCode()).isEqualTo(-15);

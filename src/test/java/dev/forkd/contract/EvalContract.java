@@ -51,8 +51,7 @@ public interface EvalContract extends Contract {
     Guest guest = bench().fork();
     Bench.eval(guest, "kept = 1");
     assertThat(
-            Contract.failureOf(
-                    () -> guest.eval("import time; time.sleep(1000)", Duration.ofMillis(300)))
+            Contract.failureOf(() -> guest.eval("import time; time.sleep(1000)", bench().moment()))
                 .kind())
         .isEqualTo(FailureKind.TIMEOUT);
     assertThat(Bench.eval(guest, "kept")).isEqualTo("1");
@@ -68,7 +67,7 @@ public interface EvalContract extends Contract {
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         while True: pass
         """;
-    assertThat(Contract.failureOf(() -> guest.eval(stubborn, Duration.ofMillis(200))).kind())
+    assertThat(Contract.failureOf(() -> guest.eval(stubborn, bench().moment())).kind())
         .isEqualTo(FailureKind.TIMEOUT);
     EvalResult next = guest.eval("'lost' in globals()", SOON);
     assertThat(next.result()).isEqualTo("False");

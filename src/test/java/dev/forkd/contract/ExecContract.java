@@ -70,12 +70,12 @@ public interface ExecContract extends Contract {
     Guest guest = bench().fork();
     ProgramSpec spec =
         ProgramSpec.of(
-            new Program.Exec(List.of("sh", "-c", "sleep 1001 & sleep 1002")),
-            Duration.ofMillis(300));
+            new Program.Exec(List.of("sh", "-c", "sleep 1001 & sleep 1002")), bench().moment());
     Ran ran = Bench.run(guest, spec);
     assertThat(ran.status().timedOut()).isTrue();
     assertThat(ran.exitCode()).isEqualTo(-15);
-    assertThat(ran.status().duration()).isBetween(Duration.ofMillis(290), Duration.ofMillis(2_000));
+    assertThat(ran.status().duration())
+        .isBetween(bench().moment().minusMillis(10), bench().moment().plusMillis(1_700));
     assertNoProcess(guest, "sleep");
   }
 
@@ -85,7 +85,7 @@ public interface ExecContract extends Contract {
     ProgramSpec spec =
         ProgramSpec.of(
             new Program.Exec(List.of("sh", "-c", "trap '' TERM; while :; do sleep 0.05; done")),
-            Duration.ofMillis(200));
+            bench().moment());
     Ran ran = Bench.run(guest, spec);
     assertThat(ran.status().timedOut()).isTrue();
     assertThat(ran.exitCode()).isEqualTo(-9);

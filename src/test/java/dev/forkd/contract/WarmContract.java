@@ -72,7 +72,8 @@ public interface WarmContract extends Contract {
             plan.warm(),
             plan.workdir(),
             plan.env(),
-            plan.limits());
+            plan.limits(),
+            plan.network());
     Failure failure = Contract.failureOf(() -> bench().engine().warm(missing, _ -> {}));
     assertThat(failure.message()).contains("/usr/bin/no-python");
   }

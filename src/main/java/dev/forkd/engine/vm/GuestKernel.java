@@ -33,12 +33,18 @@ record GuestKernel(String version, Path dir) {
           "drivers/block/virtio_blk.ko",
           "drivers/char/virtio_console.ko",
           "drivers/char/hw_random/virtio-rng.ko",
-          "fs/overlayfs/overlay.ko");
+          "fs/overlayfs/overlay.ko",
+          "net/core/failover.ko",
+          "drivers/net/net_failover.ko",
+          "drivers/net/virtio_net.ko");
+
+  /** The last ones, which only a machine with a network card loads. */
+  private static final int OF_NETWORK = 3;
 
   /** The newest one of the package lists, downloaded unless it is in {@code cache}. */
   static GuestKernel prepare(Path cache) {
     String version = newest();
-    Path dir = cache.resolve("kernel-" + version);
+    Path dir = cache.resolve("kernel-net-" + version);
     try {
       if (!Files.exists(dir)) {
         Files.createDirectories(cache);
@@ -103,8 +109,11 @@ record GuestKernel(String version, Path dir) {
   }
 
   /** Modules in the order they are loaded. */
-  List<Path> modules() {
-    return MODULES.stream().map(module -> dir.resolve(name(module))).toList();
+  List<Path> modules(boolean network) {
+    return MODULES.stream()
+        .limit(MODULES.size() - (network ? 0 : OF_NETWORK))
+        .map(module -> dir.resolve(name(module)))
+        .toList();
   }
 
   /** Removes a tree; nothing happens when it is not there. */

@@ -7,6 +7,7 @@ import dev.forkd.frame.FieldKey;
 import dev.forkd.frame.Fields;
 import dev.forkd.frame.Frame;
 import dev.forkd.json.Json;
+import dev.forkd.model.Network;
 import dev.forkd.model.Recipe.WarmUp;
 import java.io.BufferedOutputStream;
 import java.io.IOException;
@@ -47,7 +48,7 @@ final class GuestSpec {
       cpio.file("init", EXECUTABLE, Files.readAllBytes(paths.init()));
       cpio.directory("dev");
       cpio.file("spec", READABLE, spec(kernel, plan));
-      for (Path module : kernel.modules()) {
+      for (Path module : kernel.modules(hasNetwork(plan))) {
         cpio.file("modules/" + module.getFileName(), READABLE, Files.readAllBytes(module));
       }
       cpio.file("forkd/warm.json", READABLE, warmUp(plan).getBytes(UTF_8));
@@ -74,7 +75,9 @@ final class GuestSpec {
 
   private static byte[] spec(GuestKernel kernel, WarmPlan plan) {
     Fields.Builder fields = Fields.builder();
-    kernel.modules().forEach(m -> fields.text(FieldKey.NAME, m.getFileName().toString()));
+    kernel
+        .modules(hasNetwork(plan))
+        .forEach(m -> fields.text(FieldKey.NAME, m.getFileName().toString()));
     plan.runtime()
         .ifPresent(runtime ->
             fields
@@ -94,10 +97,15 @@ final class GuestSpec {
         .texts(FieldKey.WRITABLE, plan.image().writable())
         .text(FieldKey.CWD, plan.workdir())
         .integer(FieldKey.BYTES, plan.image().layers().size())
+        .integer(FieldKey.NETWORK, hasNetwork(plan) ? 1 : 0)
         .integer(FieldKey.DISK_BYTES, plan.limits().diskBytes())
         .integer(FieldKey.TMP_BYTES, plan.limits().tmpBytes())
         .integer(FieldKey.SHM_BYTES, plan.limits().shmBytes());
     return new Frame(SPEC_TYPE, 0, fields.build()).encoded();
+  }
+
+  private static boolean hasNetwork(WarmPlan plan) {
+    return plan.network() != Network.NONE;
   }
 
   private static Map<String, String> ofRuntime(WarmPlan plan) {

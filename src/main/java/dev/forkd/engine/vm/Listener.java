@@ -13,7 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 
-/** A unix socket that one peer connects to, once. */
+/** A unix socket that one peer connects to, as often as it has channels. */
 final class Listener implements AutoCloseable {
   private final Path path;
   private final ServerSocketChannel server;

@@ -1,5 +1,6 @@
 package dev.forkd.engine.vm;
 
+import dev.forkd.model.Network;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -9,10 +10,12 @@ import java.util.List;
  * accepted and the guest reads garbage).
  *
  * @param kvm whether the processor runs it; otherwise it is emulated
+ * @param cpus processors
  * @param memoryMib RAM
  * @param layers how many read-only disks
+ * @param network what its network card is connected with; without one there is no card
  */
-record Machine(boolean kvm, int memoryMib, int layers) {
+record Machine(boolean kvm, int cpus, int memoryMib, int layers, Network network) {
   /** Descriptors that {@code forkd-vm run} opens for QEMU, which could not by itself. */
   static final int AGENT_FD = 10;
 
@@ -23,6 +26,7 @@ record Machine(boolean kvm, int memoryMib, int layers) {
   static final int STATE_FD = 15;
   static final int KERNEL_FD = 16;
   static final int INITRAMFS_FD = 17;
+  static final int TAP_FD = 18;
   static final int FIRST_LAYER_FD = 20;
 
   /** Translated code of one child; a larger cache gains little and every child fills it. */
@@ -31,12 +35,18 @@ record Machine(boolean kvm, int memoryMib, int layers) {
   private static final String SANDBOX =
       "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
 
+  boolean hasNetwork() {
+    return network != Network.NONE;
+  }
+
   /** Arguments of the machine that is warmed. */
   List<String> template(String qemu, String name, long tscKhz) {
     List<String> args = common(qemu, name, "on");
     args.addAll(List.of("-add-fd", set(CONSOLE_FD)));
     args.addAll(List.of("-chardev", "file,id=ser0,path=/dev/fdset/" + CONSOLE_FD));
     args.addAll(List.of("-chardev", "socket,id=log0,fd=" + LOG_FD));
+    // A hub without another end: what is behind the card may differ in every child.
+    network(args, "hubport,id=net0,hubid=0");
     devices(args);
     boot(args, "/proc/self/fd/" + KERNEL_FD, "/proc/self/fd/" + INITRAMFS_FD, tscKhz);
     return List.copyOf(args);
@@ -45,7 +55,9 @@ record Machine(boolean kvm, int memoryMib, int layers) {
   /** Arguments of a copy; stdin is the saved state of the devices. It starts by itself. */
   List<String> child(String qemu, String name) {
     List<String> args = common(qemu, name, "off");
-    args.addAll(List.of("-chardev", "null,id=ser0", "-chardev", "null,id=log0"));
+    args.addAll(List.of("-chardev", "socket,id=ser0,fd=" + CONSOLE_FD));
+    args.addAll(List.of("-chardev", "null,id=log0"));
+    network(args, "tap,id=net0,fd=" + TAP_FD);
     devices(args);
     args.addAll(List.of("-global", "migration.send-configuration=off", "-incoming", "fd:0"));
     return List.copyOf(args);
@@ -53,7 +65,7 @@ record Machine(boolean kvm, int memoryMib, int layers) {
 
   /** Arguments of a machine that only boots, says so on stdout and ends. */
   static List<String> probe(String qemu, String kernel, String initramfs) {
-    Machine machine = new Machine(true, 128, 0);
+    Machine machine = new Machine(true, 1, 128, 0, Network.NONE);
     List<String> args = new ArrayList<>(machine.base(qemu, "forkd-probe"));
     args.addAll(List.of("-M", "microvm,acpi=on,rtc=on,isa-serial=on", "-serial", "stdio"));
     machine.boot(args, kernel, initramfs, 0);
@@ -75,7 +87,7 @@ record Machine(boolean kvm, int memoryMib, int layers) {
         "-cpu",
         kvm ? "host" : "max",
         "-smp",
-        "1",
+        Integer.toString(cpus),
         "-m",
         Integer.toString(memoryMib));
   }
@@ -102,6 +114,12 @@ record Machine(boolean kvm, int memoryMib, int layers) {
     return args;
   }
 
+  private void network(List<String> args, String backend) {
+    if (hasNetwork()) {
+      args.addAll(List.of("-netdev", backend));
+    }
+  }
+
   // No balloon and no free page reporting: they punch holes into memory that siblings share.
   private void devices(List<String> args) {
     args.addAll(
@@ -126,6 +144,11 @@ record Machine(boolean kvm, int memoryMib, int layers) {
         List.of(
             "-object", "rng-random,id=rng0,filename=/dev/urandom",
             "-device", "virtio-rng-device,rng=rng0,id=vrng0"));
+    if (hasNetwork()) {
+      // The guest keeps this address whatever a child's line says; each has a network of its own.
+      args.addAll(
+          List.of("-device", "virtio-net-device,netdev=net0,mac=02:66:6b:64:00:02,id=nic0"));
+    }
   }
 
   private void boot(List<String> args, String kernel, String initramfs, long tscKhz) {

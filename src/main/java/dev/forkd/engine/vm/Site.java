@@ -11,6 +11,8 @@ import java.util.concurrent.atomic.AtomicLong;
  * @param kernel that guests run
  * @param accelerator how they are run
  * @param starter thread that starts every QEMU
+ * @param groups of children
+ * @param networks of guests that have one
  * @param numbers of machines, never used twice
  */
 record Site(
@@ -18,6 +20,8 @@ record Site(
     GuestKernel kernel,
     Accelerator accelerator,
     ExecutorService starter,
+    Groups groups,
+    Networks networks,
     AtomicLong numbers) {
   /** Ids that no package gives to anybody; each QEMU has one of its own. */
   private static final long FIRST_UID = 2_000_000_000L;

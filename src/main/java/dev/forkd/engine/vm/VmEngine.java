@@ -9,11 +9,14 @@ import dev.forkd.model.EngineName;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
+import dev.forkd.model.Limits;
+import dev.forkd.model.Network;
 import dev.forkd.model.SandboxId;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -23,11 +26,17 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Engine of QEMU microVMs. Looks for its means when it is first used. */
 public final class VmEngine implements Engine {
-  private static final int LEAST_MEMORY_MIB = 512;
-  private static final int BESIDE_LIMIT_MIB = 256;
+  private static final Logger LOG = LoggerFactory.getLogger(VmEngine.class);
+  private static final long LEAST_MEMORY_MIB = 512;
+  private static final long BESIDE_LIMIT_MIB = 256;
+  private static final long MAX_MEMORY_MIB = 1 << 20;
+  private static final int MILLIS = 1000;
+  private static final int MAX_CPUS = 64;
   private static final int MIB_BITS = 20;
   private static final int TAG_IN_NAME = 12;
 
@@ -53,6 +62,31 @@ public final class VmEngine implements Engine {
     return EngineName.VM;
   }
 
+  /**
+   * There is no way to show a directory of this machine to a guest that it could be forked with.
+   */
+  @Override
+  public boolean sharesHostRoot() {
+    return false;
+  }
+
+  @Override
+  public Set<Network> networks() {
+    return EnumSet.allOf(Network.class);
+  }
+
+  /** Where KVM works; the kernel is fetched only when the first instructions ran well. */
+  @Override
+  public boolean preferred() {
+    try {
+      check();
+      return Accelerator.tiny(paths).kvm() && site().accelerator().kvm();
+    } catch (ForkdException e) {
+      LOG.info("event=vm_not_preferred reason=\"{}\"", e.getMessage());
+      return false;
+    }
+  }
+
   @Override
   public Capabilities capabilities() {
     Site found = site();
@@ -74,9 +108,12 @@ public final class VmEngine implements Engine {
     }
     if (site.isEmpty()) {
       check();
+      prepareRunDir();
       GuestKernel kernel = GuestKernel.prepare(paths.cacheDir());
       Accelerator accelerator = Accelerator.probe(paths, kernel, paths.runDir());
-      site = Optional.of(new Site(paths, kernel, accelerator, starter, numbers));
+      Groups groups = Groups.prepare(paths.wrapper(), paths.instance());
+      Networks networks = new Networks(paths.wrapper(), paths.networkRecords());
+      site = Optional.of(new Site(paths, kernel, accelerator, starter, groups, networks, numbers));
     }
     return site.get();
   }
@@ -95,6 +132,9 @@ public final class VmEngine implements Engine {
             "the vm engine needs " + needed + "; run scripts/setup.sh vm and make build");
       }
     }
+  }
+
+  private void prepareRunDir() {
     try {
       GuestKernel.remove(paths.runDir());
       Files.createDirectories(paths.runDir());
@@ -108,7 +148,13 @@ public final class VmEngine implements Engine {
   public Template warm(WarmPlan plan, Consumer<String> log) {
     Site here = site();
     List<Path> layers = images.prepare(plan.image());
-    Machine machine = new Machine(here.accelerator().kvm(), memoryMib(plan), layers.size());
+    Machine machine =
+        new Machine(
+            here.accelerator().kvm(),
+            cpus(plan.limits()),
+            memoryMib(plan.limits()),
+            layers.size(),
+            plan.network());
     String tag = plan.tag().text();
     String number = "t" + numbers.incrementAndGet();
     String name = number + "-" + tag.substring(0, Math.min(TAG_IN_NAME, tag.length()));
@@ -130,9 +176,25 @@ public final class VmEngine implements Engine {
     }
   }
 
-  private static int memoryMib(WarmPlan plan) {
-    long limit = plan.limits().memoryBytes() >> MIB_BITS;
-    return (int) Math.max(LEAST_MEMORY_MIB, limit == 0 ? 0 : limit + BESIDE_LIMIT_MIB);
+  /** As many processors as the limit lets it use; one where there is no limit. */
+  static int cpus(Limits limits) {
+    return Math.clamp((limits.cpuMillis() + MILLIS - 1) / MILLIS, 1, MAX_CPUS);
+  }
+
+  /**
+   * Room for what the limits allow. Files that are written are in RAM, and a memory limit counts
+   * them; where there is none they need room beside the programs. RAM costs nothing until it is
+   * touched.
+   */
+  static int memoryMib(Limits limits) {
+    long bytes =
+        limits.memoryBytes() != 0
+            ? limits.memoryBytes() + (BESIDE_LIMIT_MIB << MIB_BITS)
+            : (LEAST_MEMORY_MIB << MIB_BITS)
+                + limits.diskBytes()
+                + limits.tmpBytes()
+                + limits.shmBytes();
+    return (int) Math.clamp(bytes >> MIB_BITS, LEAST_MEMORY_MIB, MAX_MEMORY_MIB);
   }
 
   @Override
@@ -140,6 +202,10 @@ public final class VmEngine implements Engine {
     closed = true;
     templates.forEach(Template::close);
     templates.clear();
+    site.ifPresent(found -> {
+      found.networks().close();
+      found.groups().close();
+    });
     starter.shutdown();
   }
 }

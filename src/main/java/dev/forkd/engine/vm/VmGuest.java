@@ -6,6 +6,7 @@ import dev.forkd.agent.AgentSettings;
 import dev.forkd.engine.Guest;
 import dev.forkd.frame.FieldKey;
 import dev.forkd.frame.Fields;
+import dev.forkd.host.Deadline;
 import dev.forkd.host.Signals;
 import dev.forkd.model.EvalResult;
 import dev.forkd.model.Failure;
@@ -17,8 +18,6 @@ import dev.forkd.model.RunningProgram;
 import dev.forkd.model.SandboxId;
 import java.io.InputStream;
 import java.io.OutputStream;
-import java.nio.channels.SocketChannel;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
@@ -36,6 +35,7 @@ final class VmGuest implements Guest, AgentListener {
   /** A process's status, or an event, may come a moment later than the end of a stream. */
   private static final Duration NEWS_WAIT = Duration.ofMillis(800);
 
+  private static final Duration QEMU_WAIT = Duration.ofSeconds(10);
   private static final int MAX_SIGNAL = 64;
 
   private final SandboxId id;
@@ -45,24 +45,9 @@ final class VmGuest implements Guest, AgentListener {
   private final CompletableFuture<String> ended = new CompletableFuture<>();
   private final CompletableFuture<Failure> runtimeEnd = new CompletableFuture<>();
   private final AgentConnection agent;
+  private volatile Supplier<Fields> identity = () -> Fields.NONE;
   private volatile boolean expected;
   private boolean closed;
-
-  /**
-   * A machine that was started.
-   *
-   * @param agent channel to its agent
-   * @param monitor QEMU's
-   * @param saved where QEMU writes the state of its devices when it is told to
-   */
-  record Started(QemuProcess qemu, SocketChannel agent, Monitor monitor, Path saved) {
-    void close() {
-      qemu.close();
-      monitor.close();
-      // Nobody else's: the name is that of one sandbox.
-      saved.toFile().delete();
-    }
-  }
 
   /** Greets the agent; {@code started} is owned from here on, also on failure. */
   VmGuest(
@@ -84,8 +69,27 @@ final class VmGuest implements Guest, AgentListener {
   }
 
   /** Makes it a machine of its own, and waits until that is so. */
-  void identify(Fields identity, Duration deadline) {
-    agent.identify(identity, deadline);
+  void identify(Supplier<Fields> made, Duration deadline) {
+    identity = made;
+    agent.identify(made.get(), deadline);
+  }
+
+  @Override
+  public void park() {
+    started.monitor().run("stop", QEMU_WAIT);
+  }
+
+  /** Its clock stood still, and whoever gets it must share no random number with its past. */
+  @Override
+  public Pong.RuntimeState wake(Duration deadline) {
+    Deadline end = Deadline.after(deadline);
+    Laps laps = new Laps();
+    started.monitor().run("cont", end.left());
+    laps.mark("cont");
+    agent.identify(identity.get(), end.left());
+    laps.mark("identity");
+    LOG.info("event=woken name={} {}", id, laps);
+    return agent.runtime();
   }
 
   @Override
@@ -96,6 +100,11 @@ final class VmGuest implements Guest, AgentListener {
   @Override
   public long pid() {
     return qemu.pid();
+  }
+
+  @Override
+  public Optional<String> network() {
+    return started.network();
   }
 
   @Override
@@ -171,7 +180,8 @@ final class VmGuest implements Guest, AgentListener {
   @Override
   public Failure lost(Failure reason, boolean byPeer) {
     Optional<String> how = byPeer ? qemu.end(NEWS_WAIT) : Optional.empty();
-    String sentence = how.map(h -> "sandbox " + id + " " + h).orElse(reason.message());
+    String sentence =
+        how.map(h -> "sandbox " + id + " " + h + started.lastWords()).orElse(reason.message());
     if (how.isEmpty()) {
       // Nobody can talk to it any more, so it must not go on running unseen.
       Thread.ofVirtual().name("destroy-" + id).start(qemu::close);

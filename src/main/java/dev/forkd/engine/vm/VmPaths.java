@@ -43,6 +43,11 @@ public record VmPaths(
     }
   }
 
+  /** Beside the run directory, which is emptied before it is read. */
+  Path networkRecords() {
+    return runDir.resolveSibling(runDir.getFileName() + "-networks");
+  }
+
   /** Debian's emulator, and the rest below forkd's own directories. */
   public static VmPaths of(Path home, Path state, Path run, String instance) {
     return new VmPaths(

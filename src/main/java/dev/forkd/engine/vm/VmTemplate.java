@@ -7,6 +7,7 @@ import dev.forkd.engine.Template;
 import dev.forkd.frame.FieldKey;
 import dev.forkd.frame.Fields;
 import dev.forkd.host.Deadline;
+import dev.forkd.host.Proc;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
@@ -14,7 +15,6 @@ import dev.forkd.model.Limits;
 import dev.forkd.model.Pong;
 import dev.forkd.model.SandboxId;
 import java.io.IOException;
-import java.nio.channels.SocketChannel;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
@@ -41,6 +41,13 @@ final class VmTemplate implements Template {
   private static final Logger LOG = LoggerFactory.getLogger(VmTemplate.class);
   private static final SecureRandom RANDOM = new SecureRandom();
   private static final int ENTROPY_BYTES = 64;
+
+  /** What a machine that has answered holds of its own, with something for what it does next. */
+  private static final long CHILD = 48L << 20;
+
+  /** Left for everything else on this host. */
+  private static final long RESERVE = 256L << 20;
+
   private static final long NANOS = 1_000_000_000L;
 
   /** Starting more of them at once only makes each of them late. */
@@ -87,6 +94,10 @@ final class VmTemplate implements Template {
     var _ = frozen.memory().ended().thenRun(this::memoryLost);
   }
 
+  Frozen frozen() {
+    return frozen;
+  }
+
   private void memoryLost() {
     if (!closed) {
       ended.complete(
@@ -113,6 +124,7 @@ final class VmTemplate implements Template {
         .check(
             Stamp.of(site.paths(), frozen.machine(), site.kernel(), frozen.layers()),
             setting.tag().text());
+    checkRoom(fork.children().size());
     claim(fork);
     Deadline deadline = Deadline.after(fork.deadline());
     List<Future<ForkOutcome>> made = new ArrayList<>();
@@ -129,6 +141,21 @@ final class VmTemplate implements Template {
         outcomes.stream().filter(ForkOutcome.Forked.class::isInstance).count(),
         (System.nanoTime() - start) / 1_000_000);
     return outcomes;
+  }
+
+  @Override
+  public int room() {
+    return Math.clamp((Proc.availableMemory() - RESERVE) / CHILD, 0, Integer.MAX_VALUE);
+  }
+
+  private void checkRoom(int n) {
+    int room = room();
+    if (n > room) {
+      String message =
+          "there is memory for %d more virtual machines (%d MiB each), not for %d; destroy some"
+              .formatted(room, CHILD >> 20, n);
+      throw new ForkdException(FailureKind.EXHAUSTED, message);
+    }
   }
 
   private void checkOpen() {
@@ -174,9 +201,12 @@ final class VmTemplate implements Template {
   }
 
   private VmGuest resume(ForkPlan.Child child, Limits limits, Deadline deadline) {
-    VmGuest guest = start(child.id(), deadline);
+    Laps laps = new Laps();
+    VmGuest guest = start(child.id(), limits, laps, deadline);
     try {
-      guest.identify(identity(child, limits), deadline.left());
+      laps.mark("greeting");
+      guest.identify(() -> identity(child, limits), deadline.left());
+      laps.mark("identity");
       Pong.RuntimeState wanted =
           setting.hasRuntime() ? Pong.RuntimeState.READY : Pong.RuntimeState.NONE;
       Pong.RuntimeState told = guest.ping(deadline.left()).runtime();
@@ -185,6 +215,8 @@ final class VmTemplate implements Template {
             FailureKind.ENGINE,
             "sandbox " + child.id() + ": its runtime is " + told + " instead of " + wanted);
       }
+      laps.mark("answer");
+      LOG.info("event=resumed name={} {}", child.id(), laps);
       guests.add(guest);
       checkOpen();
       return guest;
@@ -194,42 +226,20 @@ final class VmTemplate implements Template {
     }
   }
 
-  private VmGuest start(SandboxId id, Deadline deadline) {
-    String name = id.text();
-    Path socket = frozen.dir().resolve(name);
-    List<String> files = new ArrayList<>();
-    files.add(Site.descriptor(Machine.AGENT_FD, 'c', socket));
-    files.add(Site.descriptor(Machine.MONITOR_FD, 'c', frozen.dir().resolve(name + ".qmp")));
-    files.add(Site.descriptor(Machine.MEMORY_FD, 'w', frozen.memory().file()));
-    files.add(Site.descriptor(Machine.STATE_FD, 'a', frozen.dir().resolve(name + ".state")));
-    files.addAll(disks(frozen.layers()));
-    List<String> args = frozen.machine().child(site.paths().qemu().toString(), site.label(name));
+  private VmGuest start(SandboxId id, Limits limits, Laps laps, Deadline deadline) {
     AgentSettings settings =
         new AgentSettings(
-            name, GuestSpec.ofPrograms(setting.env(), hostname(id)), setting.workdir(), START_WAIT);
-    Path saved = frozen.dir().resolve(name + ".state");
-    try (Listener agents = new Listener(socket);
-        Listener monitors = new Listener(frozen.dir().resolve(name + ".qmp"))) {
-      QemuProcess qemu = site.start(files, args, frozen.dir().resolve("state"));
-      VmGuest.Started started = connect(qemu, agents, monitors, saved, deadline);
+            id.text(),
+            GuestSpec.ofPrograms(setting.env(), hostname(id)),
+            setting.workdir(),
+            START_WAIT);
+    try {
+      Started started = new Starting(site, frozen, id.text(), limits).start(deadline);
+      laps.mark("qemu");
       return new VmGuest(id, started, settings, deadline.left(), this::forget);
     } catch (ForkdException e) {
       Failure why = e.failure();
       throw new Failure(why.kind(), "sandbox " + id + ": " + why.message(), why.detail()).thrown(e);
-    }
-  }
-
-  /** Takes what forkd-vm connects, in its order; {@code qemu} is ended when that fails. */
-  private static VmGuest.Started connect(
-      QemuProcess qemu, Listener agents, Listener monitors, Path saved, Deadline deadline) {
-    try {
-      SocketChannel agent = agents.accept(qemu, deadline.left());
-      Monitor monitor = new Monitor(monitors.accept(qemu, deadline.left()));
-      return new VmGuest.Started(qemu, agent, monitor, saved);
-    } catch (ForkdException e) {
-      qemu.close();
-      saved.toFile().delete();
-      throw e;
     }
   }
 

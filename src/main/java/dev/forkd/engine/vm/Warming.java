@@ -34,6 +34,9 @@ final class Warming implements AgentListener {
   /** From the start of QEMU to the interpreter's first line; emulated on a busy host. */
   private static final Duration BOOT = Duration.ofMinutes(3);
 
+  /** A recipe's deadline is meant for a processor; translated code is so much slower. */
+  private static final int EMULATED = 10;
+
   private static final Duration COMMAND = Duration.ofSeconds(30);
   private static final Duration NEWS_WAIT = Duration.ofSeconds(3);
   private static final Duration QUIT = Duration.ofSeconds(20);
@@ -150,7 +153,7 @@ final class Warming implements AgentListener {
       Thread.currentThread().interrupt();
       throw new Failure(FailureKind.ENGINE, "interrupted").thrown(e);
     }
-    Pong pong = agent.ping(plan.warm().deadline());
+    Pong pong = agent.ping(plan.warm().deadline().multipliedBy(machine.kvm() ? 1 : EMULATED));
     if (pong.runtime() != Pong.RuntimeState.READY) {
       throw failed(log);
     }

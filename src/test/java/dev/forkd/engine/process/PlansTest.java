@@ -12,6 +12,7 @@ import dev.forkd.frame.Fields;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.Limits;
+import dev.forkd.model.Network;
 import dev.forkd.model.Recipe;
 import dev.forkd.model.RootImage;
 import dev.forkd.model.SandboxId;
@@ -177,6 +178,6 @@ class PlansTest {
             ? Optional.of(new Recipe.RuntimeSpec("python", "/usr/bin/python3"))
             : Optional.empty();
     Map<String, String> env = Map.of("HOME", "/else", "PYTHONPATH", "/mine");
-    return new WarmPlan(new Tag("x"), image, spec, warm, "/w", env, Limits.DEFAULT);
+    return new WarmPlan(new Tag("x"), image, spec, warm, "/w", env, Limits.DEFAULT, Network.NONE);
   }
 }

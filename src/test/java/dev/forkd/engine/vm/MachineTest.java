@@ -2,6 +2,7 @@ package dev.forkd.engine.vm;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.forkd.model.Network;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -41,8 +42,19 @@ class MachineTest {
         .noneMatch(device -> device.contains("balloon"));
   }
 
+  @Test
+  void aNetworkCardIsTheLastDeviceAndItsBackendMayDiffer() throws IOException {
+    Machine machine = new Machine(false, 2, 512, 1, Network.NAT);
+    List<String> template = machine.template("qemu", "forkd-x-t1", TSC_KHZ);
+    List<String> child = machine.child("qemu", "forkd-x-sb-1");
+    assertGolden("template-network", false, template);
+    assertGolden("child-network", false, child);
+    assertThat(devices(child)).isEqualTo(devices(template));
+    assertThat(devices(child).getLast()).startsWith("virtio-net-device,");
+  }
+
   private static Machine machine(boolean kvm) {
-    return new Machine(kvm, 512, 2);
+    return new Machine(kvm, 1, 512, 2, Network.NONE);
   }
 
   private static List<String> devices(List<String> args) {
@@ -54,6 +66,9 @@ class MachineTest {
 
   private static void assertGolden(String what, boolean kvm, List<String> args) throws IOException {
     Path file = GOLDEN.resolve(what + (kvm ? "-kvm" : "-tcg") + ".args");
+    if (Boolean.getBoolean("forkd.golden.write")) {
+      Files.write(file, args);
+    }
     assertThat(args).as("%s", file).isEqualTo(Files.readAllLines(file));
   }
 }

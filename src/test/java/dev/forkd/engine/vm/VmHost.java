@@ -12,7 +12,8 @@ import org.junit.jupiter.api.Assumptions;
 /** What tests of the vm engine need of this host, and what the engine holds of it. */
 final class VmHost {
   /** Kept between runs: kernel, tree and disk take minutes to make. */
-  private static final Path CACHE = Path.of("target/vm-cache").toAbsolutePath();
+  private static final Path CACHE =
+      Path.of(System.getenv().getOrDefault("FORKD_VM_CACHE", "target/vm-cache")).toAbsolutePath();
 
   private static final List<String> WRITABLE =
       List.of(
@@ -56,16 +57,28 @@ final class VmHost {
   static RootImage image() {
     Path tree = Path.of(System.getProperty("forkd.vm.tree", CACHE.resolve("tree").toString()));
     if (!Files.isDirectory(tree)) {
-      Tool.run(
-          List.of(
-              "mmdebstrap", "--variant=minbase", "--include=python3", "bookworm", tree.toString()),
-          java.time.Duration.ofMinutes(10));
+      make(tree);
     }
     return new RootImage(
         "contract",
         List.of(new RootImage.Layer(tree, true, false)),
         List.of("/root", "/home", "/etc/shadow", "/var/log", "/mnt"),
         WRITABLE);
+  }
+
+  /** Under a staging name: an interrupted build must not pass for an image. */
+  private static void make(Path tree) {
+    Path part = tree.resolveSibling("part-" + ProcessHandle.current().pid());
+    try {
+      Files.createDirectories(tree.getParent());
+      Tool.run(
+          List.of(
+              "mmdebstrap", "--variant=minbase", "--include=python3", "bookworm", part.toString()),
+          java.time.Duration.ofMinutes(10));
+      Files.move(part, tree);
+    } catch (IOException e) {
+      throw new java.io.UncheckedIOException(e);
+    }
   }
 
   /** Everything on this host that the engine below {@code dir} holds at the moment. */

@@ -1,0 +1,129 @@
+// The way out of a guest's network: a pair of devices, and rules that let a guest reach what is
+// beyond this machine, but neither the machine itself nor another guest.
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../common/cleanup.h"
+#include "vm.h"
+
+#define TABLE "forkd_uplinks"
+
+static const char *const ip_paths[] = {"/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip", NULL};
+static const char *const nft_paths[] = {"/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft", NULL};
+
+static const char *find_tool(const char *const *paths) {
+  for (; *paths; paths++)
+    if (access(*paths, X_OK) == 0) return *paths;
+  return NULL;
+}
+
+// Runs a tool on the text as its standard input.
+static int feed(const char *const *paths, const char *const *argv, const char *text,
+                struct error *e) {
+  int ends[2], status;
+  const char *tool = find_tool(paths);
+  if (!tool) return FAIL(e, ERR_UNSUPPORTED, "%s is missing: run scripts/setup.sh vm", paths[0]);
+  if (pipe2(ends, O_CLOEXEC) < 0) return FAIL_ERRNO(e, "pipe");
+  pid_t pid = fork();
+  if (pid == 0) {
+    dup2(ends[0], 0);
+    dup2(2, 1);
+    execv(tool, (char *const *)argv);
+    _exit(127);
+  }
+  close(ends[0]);
+  // Less than a pipe holds: this cannot block.
+  bool written = write(ends[1], text, strlen(text)) == (ssize_t)strlen(text);
+  close(ends[1]);
+  if (pid < 0 || waitpid(pid, &status, 0) < 0) return FAIL_ERRNO(e, "running %s", tool);
+  if (!written || status != 0)
+    return FAIL(e, ERR_IO, "%s ended with status 0x%x", tool, (unsigned)status);
+  return 0;
+}
+
+static int write_switch(const char *path, struct error *e) {
+  cleanup_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+  return fd < 0 || write(fd, "1", 1) != 1 ? FAIL_ERRNO(e, "writing %s", path) : 0;
+}
+
+int forwarding_on(struct error *e) { return write_switch("/proc/sys/net/ipv4/ip_forward", e); }
+
+static const char host_rules[] =
+    "table ip " TABLE " {}\n"
+    "flush table ip " TABLE "\n"
+    "table ip " TABLE " {\n"
+    " chain out { type nat hook postrouting priority srcnat;\n"
+    "  ip saddr 10.43.0.0/16 oifname != \"forkd-v*\" masquerade\n }\n"
+    " chain here { type filter hook input priority filter;\n"
+    "  iifname \"forkd-v*\" ct state established,related accept\n"
+    "  iifname \"forkd-v*\" drop\n }\n"
+    " chain through { type filter hook forward priority filter;\n"
+    "  iifname \"forkd-v*\" oifname \"forkd-v*\" drop\n }\n}\n";
+
+static const char guest_rules[] =
+    "table ip forkd {\n"
+    " chain out { type nat hook postrouting priority srcnat; oifname \"up0\" masquerade\n }\n"
+    " chain through { type filter hook forward priority filter; policy drop;\n"
+    "  ct state established,related accept\n"
+    "  iifname \"tap0\" oifname \"up0\" ip daddr != { 10.43.0.0/16, 169.254.0.0/16 } accept\n"
+    " }\n}\n";
+
+static int inside(const char *name, const char *const *paths, const char *const *argv,
+                  const char *text, struct error *e) {
+  const char *in_namespace[8] = {"ip", "netns", "exec", name};
+  const char *tool = find_tool(paths);
+  size_t n = 4;
+  if (!tool) return FAIL(e, ERR_UNSUPPORTED, "%s is missing: run scripts/setup.sh vm", paths[0]);
+  in_namespace[n++] = tool;
+  for (; *argv && n < 7; argv++) in_namespace[n++] = *argv;
+  return feed(ip_paths, in_namespace, text, e);
+}
+
+int uplink_add(const char *name, int number, struct error *e) {
+  char pair[512], rest[256];
+  const char *const batch[] = {"ip", "-batch", "-", NULL};
+  const char *const rules[] = {"nft", "-f", "-", NULL};
+  int net = number >> 6, host = (number & 63) * 4;
+  snprintf(pair, sizeof pair,
+           "link add forkd-v%d type veth peer name up0 netns %s\n"
+           "addr add 10.43.%d.%d/30 dev forkd-v%d\nlink set forkd-v%d up\n",
+           number, name, net, host + 1, number, number);
+  snprintf(rest, sizeof rest,
+           "addr add 10.43.%d.%d/30 dev up0\nlink set up0 up\nroute add default via 10.43.%d.%d\n",
+           net, host + 2, net, host + 1);
+  if (forwarding_on(e) < 0 || feed(nft_paths, rules, host_rules, e) < 0 ||
+      feed(ip_paths, batch, pair, e) < 0)
+    return -1;
+  return inside(name, ip_paths, batch + 1, rest, e) < 0
+             ? -1
+             : inside(name, nft_paths, rules + 1, guest_rules, e);
+}
+
+static bool is_last(const char *device) {
+  bool other = false;
+  DIR *dir = opendir("/sys/class/net");
+  if (!dir) return false;
+  for (struct dirent *d; !other && (d = readdir(dir));)
+    other = strncmp(d->d_name, "forkd-v", 7) == 0 && strcmp(d->d_name, device) != 0;
+  closedir(dir);
+  return !other;
+}
+
+void uplink_remove(const char *name) {
+  char device[32], path[64], text[64];
+  struct error ignored;
+  const char *const batch[] = {"ip", "-batch", "-", NULL};
+  const char *const rules[] = {"nft", "-f", "-", NULL};
+  snprintf(device, sizeof device, "forkd-v%s", strrchr(name, '-') + 1);
+  snprintf(path, sizeof path, "/sys/class/net/%s", device);
+  if (access(path, F_OK) < 0) return;
+  snprintf(text, sizeof text, "link del %s\n", device);
+  feed(ip_paths, batch, text, &ignored);
+  if (is_last(device)) feed(nft_paths, rules, "delete table ip " TABLE "\n", &ignored);
+}
