@@ -145,7 +145,14 @@ public final class Bench implements AutoCloseable {
 
   /** Children that all must answer. */
   public List<Guest> fork(Template from, int n, Limits limits) {
-    return from.fork(batch(n, limits)).stream().map(this::guest).toList();
+    List<ForkOutcome> outcomes = from.fork(batch(n, limits));
+    // All of them first: one that failed must not keep the others open.
+    for (ForkOutcome outcome : outcomes) {
+      if (outcome instanceof ForkOutcome.Forked forked) {
+        later(forked.guest());
+      }
+    }
+    return outcomes.stream().map(this::guest).toList();
   }
 
   /** With the deadline that the service sets. */

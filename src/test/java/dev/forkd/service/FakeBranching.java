@@ -9,6 +9,7 @@ import dev.forkd.model.BranchMode;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
+import dev.forkd.model.Network;
 import dev.forkd.model.Recipe;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -127,6 +128,7 @@ public final class FakeBranching {
             NOTHING,
             plan.workdir(),
             plan.env(),
-            plan.limits()));
+            plan.limits(),
+            Network.NONE));
   }
 }

@@ -16,6 +16,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
@@ -26,6 +27,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -35,6 +37,7 @@ public final class VmEngine implements Engine {
   private static final long LEAST_MEMORY_MIB = 512;
   private static final long BESIDE_LIMIT_MIB = 256;
   private static final long MAX_MEMORY_MIB = 1 << 20;
+  private static final Duration FIRST_BOOT = Duration.ofSeconds(75);
   private static final int MILLIS = 1000;
   private static final int MAX_CPUS = 64;
   private static final int MIB_BITS = 20;
@@ -162,9 +165,9 @@ public final class VmEngine implements Engine {
     try {
       Files.createDirectory(dir);
       try {
-        Warming warming = new Warming(here, plan, name, dir, machine, layers);
+        Supplier<Warming> warming = () -> new Warming(here, plan, name, dir, machine, layers);
         VmTemplate template =
-            new VmTemplate(here, Setting.of(plan), warming.freeze(log), ids, templates::remove);
+            new VmTemplate(here, Setting.of(plan), frozen(warming, log), ids, templates::remove);
         templates.add(template);
         return template;
       } catch (ForkdException | IOException e) {
@@ -173,6 +176,21 @@ public final class VmEngine implements Engine {
       }
     } catch (IOException e) {
       throw new Failure(FailureKind.ENGINE, "warming " + tag + ": " + e).thrown(e);
+    }
+  }
+
+  /** A kernel that boots while the host is very busy may lose its timer and stand still. */
+  private static VmTemplate.Frozen frozen(Supplier<Warming> fresh, Consumer<String> log)
+      throws IOException {
+    Warming first = fresh.get();
+    try {
+      return first.freeze(FIRST_BOOT, log);
+    } catch (ForkdException e) {
+      if (first.hasBooted() || e.kind() != FailureKind.TIMEOUT) {
+        throw e;
+      }
+      LOG.warn("event=boot_again reason=\"{}\"", e.getMessage());
+      return fresh.get().freeze(Warming.BOOT, log);
     }
   }
 

@@ -32,7 +32,7 @@ final class Warming implements AgentListener {
   private static final Logger LOG = LoggerFactory.getLogger(Warming.class);
 
   /** From the start of QEMU to the interpreter's first line; emulated on a busy host. */
-  private static final Duration BOOT = Duration.ofMinutes(3);
+  static final Duration BOOT = Duration.ofMinutes(3);
 
   /** A recipe's deadline is meant for a processor; translated code is so much slower. */
   private static final int EMULATED = 10;
@@ -49,6 +49,7 @@ final class Warming implements AgentListener {
   private final Machine machine;
   private final List<Path> layers;
   private final long start = System.nanoTime();
+  private boolean booted;
   private final CompletableFuture<Fields> runtimeEnd = new CompletableFuture<>();
 
   Warming(Site site, WarmPlan plan, String name, Path dir, Machine machine, List<Path> layers) {
@@ -60,13 +61,22 @@ final class Warming implements AgentListener {
     this.layers = layers;
   }
 
-  /** The frozen machine; nothing is left behind when this fails. */
-  VmTemplate.Frozen freeze(Consumer<String> lines) throws IOException {
+  /** Whether the agent in the machine has answered. */
+  boolean hasBooted() {
+    return booted;
+  }
+
+  /**
+   * The frozen machine; nothing is left behind when this fails.
+   *
+   * @param patience with the boot, until the agent answers
+   */
+  VmTemplate.Frozen freeze(Duration patience, Consumer<String> lines) throws IOException {
     Stamp stamp = Stamp.of(site.paths(), machine, site.kernel(), layers);
     GuestSpec.writeInitramfs(dir.resolve("initramfs"), site.paths(), site.kernel(), plan);
     TemplateMemory memory = new TemplateMemory(site.paths().wrapper(), machine.memoryMib());
     try {
-      String report = bootAndSave(memory, lines);
+      String report = bootAndSave(memory, patience, lines);
       memory.seal();
       Files.delete(dir.resolve("initramfs"));
       return new VmTemplate.Frozen(name, dir, machine, memory, layers, stamp, report);
@@ -76,7 +86,7 @@ final class Warming implements AgentListener {
     }
   }
 
-  private String bootAndSave(TemplateMemory memory, Consumer<String> lines) {
+  private String bootAndSave(TemplateMemory memory, Duration patience, Consumer<String> lines) {
     Deadline boot = Deadline.after(BOOT);
     try (Listener agents = new Listener(dir.resolve("agent"));
         Listener logs = new Listener(dir.resolve("log"));
@@ -86,9 +96,9 @@ final class Warming implements AgentListener {
       var agentChannel = agents.accept(qemu, boot.left());
       var log = new WarmLog(logs.accept(qemu, boot.left()), lines);
       try (Monitor monitor = new Monitor(monitors.accept(qemu, boot.left()));
-          AgentConnection agent =
-              AgentConnection.over(agentChannel, settings(), this, boot.left())) {
-        long booted = System.nanoTime();
+          AgentConnection agent = AgentConnection.over(agentChannel, settings(), this, patience)) {
+        booted = true;
+        long answered = System.nanoTime();
         String report = plan.runtime().isPresent() ? warm(agent, log, boot) : "{}";
         long warm = System.nanoTime();
         save(monitor);
@@ -96,8 +106,8 @@ final class Warming implements AgentListener {
             "event=warmed template={} accelerator={} boot_millis={} warm_millis={} save_millis={}",
             name,
             machine.kvm() ? "kvm" : "tcg",
-            (booted - start) / 1_000_000,
-            (warm - booted) / 1_000_000,
+            (answered - start) / 1_000_000,
+            (warm - answered) / 1_000_000,
             (System.nanoTime() - warm) / 1_000_000);
         return report;
       } finally {
