@@ -26,6 +26,11 @@ public record Tag(String text) implements Comparable<Tag> {
     return new Tag(text);
   }
 
+  /** Whether a text has the form of a tag. */
+  public static boolean fits(String text) {
+    return FORM.matcher(text).matches();
+  }
+
   @Override
   public int compareTo(Tag other) {
     return text.compareTo(other.text);

@@ -2,10 +2,15 @@ package dev.forkd.service;
 
 import dev.forkd.model.SnapshotStatus;
 import dev.forkd.model.Tag;
+import dev.forkd.store.Origin;
 import dev.forkd.store.SnapshotFiles;
 import dev.forkd.store.SnapshotRow;
 import java.nio.file.Path;
+import java.util.Collection;
+import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.TreeMap;
 import java.util.function.Function;
 
 /** Whether a snapshot can be forked, looked at again whenever it is told or used. */
@@ -21,8 +26,27 @@ final class Bootable {
     return row.origin().branched() && !row.origin().durable();
   }
 
-  /** What the next daemon makes of a row that an earlier one left. */
-  static SnapshotRow afterRestart(SnapshotRow row) {
+  /** What earlier daemons left: nothing is live; what became of it is in the registry. */
+  static Collection<SnapshotRow> takeOver(Parts parts) {
+    Map<Tag, SnapshotRow> rows = new TreeMap<>();
+    for (SnapshotRow stored : parts.registry().snapshots()) {
+      SnapshotRow row = afterRestart(stored);
+      rows.put(row.tag(), row.equals(stored) ? row : failed(parts, row));
+    }
+    parts
+        .files()
+        .found()
+        .forEach((tag, changed) ->
+            rows.computeIfAbsent(tag, it -> failed(parts, stray(parts, it, changed))));
+    return rows.values();
+  }
+
+  private static SnapshotRow failed(Parts parts, SnapshotRow row) {
+    parts.registry().put(row, parts.event("snapshot.failed", row.tag().text(), row.warning()));
+    return row;
+  }
+
+  private static SnapshotRow afterRestart(SnapshotRow row) {
     return switch (row.status()) {
       case WRITING -> row.failed("the daemon ended while it was written; create it again");
       case READY ->
@@ -34,6 +58,26 @@ final class Bootable {
               : row;
       case FAILED -> row;
     };
+  }
+
+  // A directory that no row speaks of: somebody replaced the registry, or copied it here.
+  private static SnapshotRow stray(Parts parts, Tag tag, long changedUnix) {
+    return new SnapshotRow(
+        tag,
+        parts.files().dir(tag),
+        changedUnix,
+        SnapshotStatus.FAILED,
+        "",
+        "",
+        Optional.empty(),
+        Path.of("/"),
+        parts.defaultEngine(),
+        "",
+        OptionalLong.empty(),
+        "{}",
+        "snapshot is not bootable: the registry does not know it (was the registry lost?);"
+            + " create it again, or DELETE it",
+        Origin.RECIPE);
   }
 
   /** The row, or the row as failed when something that it needs is gone. */

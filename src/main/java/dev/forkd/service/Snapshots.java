@@ -57,13 +57,7 @@ final class Snapshots {
 
   /** Takes over what earlier daemons left: nothing is warm, what was being written has failed. */
   synchronized void load() {
-    for (SnapshotRow stored : parts.registry().snapshots()) {
-      SnapshotRow row = Bootable.afterRestart(stored);
-      if (!row.equals(stored)) {
-        parts.registry().put(row, parts.event("snapshot.failed", row.tag().text(), row.warning()));
-      }
-      snapshots.put(row.tag(), new Snapshot(row));
-    }
+    Bootable.takeOver(parts).forEach(row -> snapshots.put(row.tag(), new Snapshot(row)));
     LOG.info("event=snapshots_loaded n={}", snapshots.size());
   }
 

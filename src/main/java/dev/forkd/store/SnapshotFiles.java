@@ -23,6 +23,8 @@ import java.util.HexFormat;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
@@ -185,6 +187,22 @@ public final class SnapshotFiles {
       }
     } catch (IOException e) {
       throw failure("delete", dir, e);
+    }
+  }
+
+  /** The names that have a directory, whatever is in it, and when that last changed, in seconds. */
+  public Map<Tag, Long> found() {
+    Map<Tag, Long> found = new TreeMap<>();
+    try (Stream<Path> entries = Files.list(root)) {
+      for (Path entry : entries.toList()) {
+        String name = entry.getFileName().toString();
+        if (Tag.fits(name) && Files.isDirectory(entry, LinkOption.NOFOLLOW_LINKS)) {
+          found.put(new Tag(name), Files.getLastModifiedTime(entry).to(TimeUnit.SECONDS));
+        }
+      }
+      return found;
+    } catch (IOException e) {
+      throw failure("list", root, e);
     }
   }
 

@@ -273,4 +273,24 @@ final class SnapshotRestartTest {
     assertThatThrownBy(making::join).isNotNull();
     assertThat(dead.engine.lastTemplate().closed()).isTrue();
   }
+
+  @Test
+  void aDirectoryThatTheRegistryDoesNotKnowIsToldAndCanBeReplaced() throws IOException {
+    service.create("demo");
+    service.close();
+    Files.delete(dir.resolve("state/forkd.db"));
+    Files.createDirectory(dir.resolve("state/snapshots/other"));
+    Files.createDirectory(dir.resolve("state/snapshots/not a tag"));
+    service = ServiceFixture.open(dir);
+    assertThat(list())
+        .extracting(SnapshotInfo::tag)
+        .extracting(Tag::text)
+        .containsExactly("demo", "other");
+    assertThat(list()).noneMatch(SnapshotInfo::bootable);
+    assertFails(
+        FailureKind.CONFLICT, "the registry does not know it", () -> service.fork("demo", 1));
+    delete("other", false, false);
+    assertThat(service.create("demo").bootable()).isTrue();
+    assertThat(list()).hasSize(1);
+  }
 }
