@@ -1,5 +1,6 @@
 package dev.forkd.service;
 
+import dev.forkd.model.EngineName;
 import dev.forkd.model.SnapshotStatus;
 import dev.forkd.model.Tag;
 import dev.forkd.store.Origin;
@@ -71,7 +72,7 @@ final class Bootable {
         "",
         Optional.empty(),
         Path.of("/"),
-        parts.defaultEngine(),
+        EngineName.PROCESS, // unknown; nothing of it is used
         "",
         OptionalLong.empty(),
         "{}",
