@@ -12,6 +12,8 @@ from typing import Any, NoReturn
 
 from forkd_pytest import parent, state, writes
 from forkd_pytest.dispatch import Dispatch
+from forkd_pytest.junit import in_collection_order
+from forkd_pytest.lab import Lab
 from forkd_pytest.link import HostLink, Link
 from forkd_pytest.options import Options
 from forkd_pytest.parent import Held, held
@@ -34,12 +36,13 @@ class Loop:
                 "%d error%s during collection"
                 % (session.testsfailed, "s" if session.testsfailed != 1 else "")
             )
-        Dispatch(session, self._link, self._options).run()
+        job = Lab if self._options.grind or self._options.bisect else Dispatch
+        job(session, self._link, self._options).run()
         return True
 
 
-class Unexpected(Exception):
-    """Something failed outside of any test; the text is the worker's traceback."""
+    def pytest_sessionfinish(self, session: Any) -> None:
+        in_collection_order(session)
 
 
 def run(link: Link, session: Held) -> int:
@@ -57,10 +60,9 @@ def run(link: Link, session: Held) -> int:
     options = Options.of(link.settings)
     trace = writes.Writes(config)
     refresh(config, link)
-    loop = Loop(link, options)
-    loop_hook = pytest.hookimpl(tryfirst=True)(Loop.pytest_runtestloop)
-    Loop.pytest_runtestloop = loop_hook  # type: ignore[method-assign]
-    config.pluginmanager.register(loop, "forkd_loop")
+    for hook in (Loop.pytest_runtestloop, Loop.pytest_sessionfinish):
+        pytest.hookimpl(tryfirst=True)(hook)
+    config.pluginmanager.register(Loop(link, options), "forkd_loop")
     code = _finish(config, session.session)
     trace.deliver(link)
     return int(code)

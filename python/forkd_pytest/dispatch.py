@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Set
 
-from forkd_pytest import coverage, durations, marks, schedule, wire
+from forkd_pytest import coverage, durations, marks, schedule, shard, wire
 from forkd_pytest.crew import Crew, Worker
+from forkd_pytest.journal import Journal
 from forkd_pytest.link import Data, Ended, Event, Interrupted, Link, Started
 from forkd_pytest.options import Options
 from forkd_pytest.refresh import last_failed
@@ -36,7 +37,7 @@ class Dispatch:
         self._last_phase = True
         self._replayer = Replayer(session, False)
         self._retries = Retries(options)
-        self._shared = False
+        self._journal = Journal(session, link, options)
 
     def run(self) -> None:
         """Returns when every item has been reported; raises what ends a session early."""
@@ -44,6 +45,7 @@ class Dispatch:
             self._run()
         finally:
             self._crew.cancel()
+            self._journal.deliver()
             self._durations.update(self._seconds)
             self._link.write(self._durations_path(), self._durations.text().encode())
             self._link.write(self._path(durations.IGNORE_FILE), durations.IGNORE)
@@ -75,7 +77,7 @@ class Dispatch:
             self._durations.seconds(),
             last_failed(self._config),
         )
-        return described
+        return shard.part(described, self._options.shard, self._session)
 
     def _number(self, units: List[schedule.Unit]) -> int:
         if self._options.fixed:
@@ -85,9 +87,8 @@ class Dispatch:
     def _settings(self, worker: int, count: int, isolate: str) -> Settings:
         options = self._options
         live = getattr(self._config.option, "capture", "fd") == "no"
-        return Settings(
-            worker, count, options.uid, options.timeout, isolate or options.isolate, live
-        )
+        how = isolate or options.isolate
+        return Settings(worker, count, options.uid, options.timeout, how, live, options.keep)
 
     # Phases
 
@@ -181,6 +182,8 @@ class Dispatch:
             self._replayer.warning(value)
         elif kind == wire.OUTPUT:
             self._link.show(value.decode("utf-8", "replace"))
+        elif kind == wire.FILE:
+            self._link.write(*value)
         elif kind == wire.COVERAGE:
             self._measured.append(value)
         elif kind == wire.STOP:
@@ -234,6 +237,7 @@ class Dispatch:
             return
         self._done.add(index)
         self._replayer.item(index, reports, worker)
+        self._journal.add(index, reports, worker)
         session = self._session
         if session.shouldfail:
             raise session.Failed(session.shouldfail)

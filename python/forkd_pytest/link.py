@@ -80,6 +80,10 @@ class HostLink:
         """Into the user's tree, or where the command line says."""
         self._send(b"w", 0, os.fsencode(path) + b"\0" + data)
 
+    def summary(self, text: str) -> None:
+        """For the page of a CI job, where there is one."""
+        self._send(b"y", 0, text.encode("utf-8", "backslashreplace"))
+
     def sources(self, paths: Sequence[str]) -> None:
         """Files outside of the project that the collected state depends on."""
         self._send(b"x", 0, json.dumps(list(paths)).encode())
@@ -190,6 +194,12 @@ class LocalLink:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as file:
             file.write(data)
+
+    def summary(self, text: str) -> None:
+        place = os.environ.get("GITHUB_STEP_SUMMARY")
+        if place:
+            with open(place, "a", encoding="utf-8") as file:
+                file.write(text)
 
     def sources(self, paths: Sequence[str]) -> None:
         return None

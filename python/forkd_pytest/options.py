@@ -18,7 +18,12 @@ class Options(NamedTuple):
     shard: Tuple[int, int] = (1, 1)
     small: float = 0.5  # seconds of work that are not worth a second worker
     uid: str = "forkd"
-    summary: Optional[str] = None  # path of a JSON lines file
+    keep: bool = False  # bring back what tests have written to the working tree
+    lines: Optional[str] = None  # path of a file of JSON lines
+    grind: str = ""  # id of a test to run `times` times
+    times: int = 100
+    bisect: str = ""  # id of a test that fails after others
+    github: bool = False  # annotations for GitHub's runner, and a summary
 
     @staticmethod
     def of(settings: Dict[str, Any]) -> "Options":

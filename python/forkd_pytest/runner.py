@@ -34,6 +34,7 @@ class Settings(NamedTuple):
     timeout: float
     isolate: str  # "child", or "test": a fresh fork for each item
     live: bool  # output is not captured: pass it on as it comes
+    keep: bool = False  # files that tests have written are brought back
 
     @property
     def name(self) -> str:

@@ -19,6 +19,7 @@ from forkd_pytest import wire
 from forkd_pytest.parent import Held, held
 from forkd_pytest.record import NOTHING, PHASES, Record
 from forkd_pytest.runner import Runner, Settings
+from forkd_pytest.tree import Tree
 
 DUMP_SIGNAL = signal.SIGRTMAX - 1
 _TAIL = 65536
@@ -50,6 +51,7 @@ class Keeper:
         self._ending = False
         self._flushed = False
         self._child: Optional[_Child] = None
+        self._before: Optional[Tree] = None
         self._finished = False
         self._last_message = 0.0
         self._beaten = 0.0
@@ -61,6 +63,9 @@ class Keeper:
             if self._queue and self._child is None:
                 self._fork()
             self._wait()
+        if self._before is not None:
+            for path, data in self._before.changed():
+                self._send(wire.FILE, (path, data))
 
     # The controller
 
@@ -71,6 +76,8 @@ class Keeper:
         for kind, body in self._from_controller.feed(data or b""):
             if kind == wire.INIT:
                 self._settings = Settings(*wire.load(body))
+                if self._settings.keep:
+                    self._before = Tree(str(self._held.cwd))
             elif kind == wire.RUN:
                 self._enqueue(wire.load(body))
             elif kind == wire.FLUSH:

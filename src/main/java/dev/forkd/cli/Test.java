@@ -6,14 +6,14 @@ import dev.forkd.fanout.Project;
 import dev.forkd.fanout.Run;
 import dev.forkd.fanout.Suite;
 import dev.forkd.fanout.Templates;
-import dev.forkd.json.Json;
-import dev.forkd.model.FailureKind;
-import dev.forkd.model.ForkdException;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
-import java.util.UUID;
+import java.util.Optional;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import tools.jackson.databind.JsonNode;
@@ -32,41 +32,7 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
   @Parameters(arity = "0..*", paramLabel = "ARG", description = "pytest's arguments.")
   private List<String> args = List.of();
 
-  @Option(
-      names = {"-n", "--workers"},
-      paramLabel = "N",
-      description = "Exactly N workers; default: as many as help, up to the cores.")
-  private int workers;
-
-  @Option(
-      names = "--by",
-      paramLabel = "U",
-      description = "Unit of work: auto, test, file, scope or group; default auto.")
-  private String by = "auto";
-
-  @Option(
-      names = "--isolate",
-      paramLabel = "HOW",
-      description = "child: a worker runs tests in one process; test: a fresh fork for each.")
-  private String isolate = "child";
-
-  @Option(
-      names = "--timeout",
-      paramLabel = "S",
-      description = "Seconds that a test may take; default: its mark's, or no limit.")
-  private double timeout;
-
-  @Option(
-      names = "--retries",
-      paramLabel = "N",
-      description = "Run a test that failed up to N times again, in fresh forks.")
-  private int retries;
-
-  @Option(
-      names = "--flaky",
-      paramLabel = "HOW",
-      description = "What a test that passes in a retry counts as: pass or fail; default pass.")
-  private String flaky = "pass";
+  @Mixin private TestOptions options = new TestOptions();
 
   @Option(
       names = "--python",
@@ -91,7 +57,8 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
 
   @Override
   int run(ForkdClient client) throws IOException {
-    check();
+    options.check();
+    ObjectNode settings = options.json(session.console());
     long began = System.nanoTime();
     Suite suite = suite();
     Path notes = session.directories().state().resolve("tests");
@@ -105,7 +72,11 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
                 session.console().err());
         var _ = session.console().signals().handle(number -> run.interrupt())) {
       progress.close();
-      int code = run.run(options());
+      int code = run.run(settings);
+      if (summary().isPresent() && !run.summary().isEmpty()) {
+        Files.writeString(
+            summary().get(), run.summary(), StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+      }
       if (!quiet) {
         session.note(
             "forkd: %s, %d sandbox%s, %.2f s"
@@ -125,21 +96,10 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
     }
   }
 
-  private void check() {
-    if (workers < 0 || workers > 256 || retries < 0 || retries > 100 || timeout < 0) {
-      throw new ForkdException(
-          FailureKind.INVALID, "-n must be 1..256, --retries 0..100, --timeout not negative");
-    }
-    among("--by", by, List.of("auto", "test", "file", "scope", "group"));
-    among("--isolate", isolate, List.of("child", "test"));
-    among("--flaky", flaky, List.of("pass", "fail"));
-  }
-
-  private static void among(String option, String value, List<String> known) {
-    if (!known.contains(value)) {
-      throw new ForkdException(
-          FailureKind.INVALID, option + " is " + value + ", not one of " + known);
-    }
+  /** The page of a CI job, where there is one: what is appended to it is shown there. */
+  private Optional<Path> summary() {
+    String place = session.console().env("GITHUB_STEP_SUMMARY");
+    return place.isEmpty() ? Optional.empty() : Optional.of(session.console().path(place));
   }
 
   private Suite suite() throws IOException {
@@ -155,22 +115,5 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
         Project.environment(console.env()),
         allow,
         console.terminal().out());
-  }
-
-  private ObjectNode options() {
-    ObjectNode options =
-        Json.object()
-            .put("workers", workers > 0 ? workers : Runtime.getRuntime().availableProcessors())
-            .put("fixed", workers > 0)
-            .put("by", by)
-            .put("isolate", isolate)
-            .put("timeout", timeout)
-            .put("retries", retries)
-            .put("flaky", flaky)
-            .put("uid", UUID.randomUUID().toString().replace("-", ""));
-    if (session.console().terminal().out()) {
-      options.put("columns", session.console().terminal().columns());
-    }
-    return options;
   }
 }

@@ -55,8 +55,12 @@ final class Digest {
     return HexFormat.of().formatHex(digest.digest());
   }
 
-  /** Every file below a directory. Foreign environments are looked at from outside only. */
-  void addTree(Path top) throws IOException {
+  /**
+   * Every file below a directory. Foreign environments are looked at from outside only.
+   *
+   * @param written files that do not count: earlier runs' own reports
+   */
+  void addTree(Path top, Set<String> written) throws IOException {
     TreeSet<String> lines = new TreeSet<>();
     Files.walkFileTree(
         top,
@@ -71,6 +75,9 @@ final class Digest {
 
           @Override
           public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) {
+            if (written.contains(file.toString())) {
+              return FileVisitResult.CONTINUE;
+            }
             return line(file, attributes.size() + " " + attributes.lastModifiedTime());
           }
 

@@ -13,6 +13,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.ReentrantLock;
@@ -41,6 +43,8 @@ public final class Run implements AutoCloseable {
   private final AtomicInteger interrupts = new AtomicInteger();
   private Optional<Integer> code = Optional.empty();
   private List<String> sources = List.of();
+  private String summary = "";
+  private final Set<String> written = new TreeSet<>();
 
   private Run(
       ForkdClient client,
@@ -72,6 +76,11 @@ public final class Run implements AutoCloseable {
     return template.fresh();
   }
 
+  /** What the run has to say on the page of a CI job, as Markdown; "" = nothing. */
+  public String summary() {
+    return summary;
+  }
+
   /** How many workers there were. */
   public int workers() {
     return asked.get();
@@ -87,6 +96,7 @@ public final class Run implements AutoCloseable {
     Worker controller = Worker.call(client, sandboxes.take(), CONTROLLER);
     try (controller) {
       options.put("sources", template.fresh());
+      options.optional("lines").ifPresent(path -> tree.allow(path.asString("")));
       send(controller, 'C', 0, Json.text(options).getBytes(StandardCharsets.UTF_8));
       current = Optional.of(controller);
       Frames frames = new Frames();
@@ -104,8 +114,14 @@ public final class Run implements AutoCloseable {
         return plain();
       }
     }
-    if (template.fresh() || template.workers() != asked.get()) {
-      templates.remember(suite, template.tag(), sources, asked.get());
+    written.addAll(template.written());
+    if (template.fresh()
+        || template.workers() != asked.get()
+        || !template.written().equals(written)) {
+      templates.remember(
+          suite,
+          new Templates.Ready(template.tag(), template.fresh(), asked.get(), written),
+          sources);
     }
     return code.orElse(70);
   }
@@ -143,6 +159,7 @@ public final class Run implements AutoCloseable {
       case 'r' -> send(controller, 'c', 0, read(new String(body, StandardCharsets.UTF_8)));
       case 'w' -> write(body);
       case 'x' -> sources = texts(Json.parse(body));
+      case 'y' -> summary = new String(body, StandardCharsets.UTF_8);
       case 'e' -> code = Optional.of(frame.number());
       default ->
           throw new ForkdException(
@@ -236,6 +253,7 @@ public final class Run implements AutoCloseable {
       if (end == body.length || !tree.write(path, body, end + 1)) {
         return; // outside of the project: it stays in the sandbox, like all that tests write
       }
+      written.add(path);
     } catch (IOException e) {
       err.println("forkd: cannot write " + path + ": " + e);
     }

@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
@@ -58,14 +59,15 @@ public record Suite(
   /**
    * The tag of the template that holds this suite as its files are now.
    *
+   * @param written files that earlier runs wrote themselves
    * @throws ForkdException INVALID when the project cannot be read
    */
-  Tag tag() {
+  Tag tag(Set<String> written) {
     Digest digest = digest().add(root.toString()).add(cwd.toString()).add(args).add(allow);
     digest.add(String.valueOf(terminal)).add(interpreter.path().toString());
     new TreeMap<>(env).forEach((name, value) -> digest.add(name).add(value));
     try {
-      digest.addTree(root);
+      digest.addTree(root, written);
       for (Path place : interpreter.places()) {
         digest.addTop(place);
       }

@@ -9,8 +9,12 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileTime;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import tools.jackson.databind.JsonNode;
@@ -46,26 +50,31 @@ public final class Templates {
    *
    * @param fresh whether it was made just now
    * @param workers how many workers its last run had; 0 when it has not run
+   * @param written files that earlier runs wrote
    */
-  record Ready(Tag tag, boolean fresh, int workers) {}
+  record Ready(Tag tag, boolean fresh, int workers, Set<String> written) {
+    Ready {
+      written = Set.copyOf(written);
+    }
+  }
 
   /** The template of the suite as it is now; made if need be. */
   Ready ready(Suite suite) throws IOException {
-    Tag tag = suite.tag();
     Path note = notes.resolve(suite.slot() + ".json");
     JsonNode known = Files.isRegularFile(note) ? Json.parse(Files.readString(note)) : Json.object();
+    Set<String> written = texts(known.path("written"));
+    Tag tag = suite.tag(written);
     String before = known.path("tag").asString("");
     if (before.equals(tag.text()) && unchanged(known) && exists(tag)) {
-      Files.setLastModifiedTime(
-          note, java.nio.file.attribute.FileTime.fromMillis(System.currentTimeMillis()));
-      return new Ready(tag, false, known.path("workers").asInt(0));
+      Files.setLastModifiedTime(note, FileTime.fromMillis(System.currentTimeMillis()));
+      return new Ready(tag, false, known.path("workers").asInt(0), written);
     }
     if (!before.isEmpty()) {
       remove(before);
     }
     client.createSnapshot(suite.creation(tag), progress);
     forgetOld(note);
-    return new Ready(tag, true, 0);
+    return new Ready(tag, true, 0, written);
   }
 
   private boolean exists(Tag tag) {
@@ -95,28 +104,48 @@ public final class Templates {
     return Files.size(file) + " " + Files.getLastModifiedTime(file);
   }
 
-  /** Remembers a template. */
-  void remember(Suite suite, Tag tag, List<String> sources, int workers) throws IOException {
+  private static Set<String> texts(JsonNode list) {
+    Set<String> texts = new TreeSet<>();
+    list.forEach(one -> texts.add(one.asString("")));
+    return texts;
+  }
+
+  /**
+   * Remembers a template after a run.
+   *
+   * @param run what is to be known of it the next time
+   * @param sources the files outside of the project that were loaded; empty: as known already
+   */
+  void remember(Suite suite, Ready run, List<String> sources) throws IOException {
     if (!Files.isDirectory(notes)) {
       if (!Files.isDirectory(notes.resolveSibling("."))) {
         return; // the daemon is elsewhere: its templates are made anew each time
       }
       Files.createDirectories(notes);
     }
-    ObjectNode note = Json.object().put("tag", tag.text()).put("workers", workers);
-    ArrayNode list = note.putArray("sources");
+    Path file = notes.resolve(suite.slot() + ".json");
+    ObjectNode note = Json.object().put("tag", run.tag().text()).put("workers", run.workers());
+    ArrayNode written = note.putArray("written");
+    run.written().forEach(written::add);
+    if (!run.fresh() && Files.isRegularFile(file)) {
+      note.set("sources", Json.parse(Files.readString(file)).path("sources"));
+    } else {
+      note.set("sources", states(sources));
+    }
+    Path part = Files.createTempFile(notes, "note", ".part");
+    Files.writeString(part, Json.text(note));
+    Files.move(part, file, StandardCopyOption.REPLACE_EXISTING);
+  }
+
+  private static ArrayNode states(List<String> sources) throws IOException {
+    ArrayNode list = Json.array();
     for (String source : sources.subList(0, Math.min(sources.size(), MAX_SOURCES))) {
       Path file = Path.of(source);
       if (file.isAbsolute()) {
         list.addArray().add(source).add(state(file));
       }
     }
-    Path part = Files.createTempFile(notes, "note", ".part");
-    Files.writeString(part, Json.text(note));
-    Files.move(
-        part,
-        notes.resolve(suite.slot() + ".json"),
-        java.nio.file.StandardCopyOption.REPLACE_EXISTING);
+    return list;
   }
 
   /** A daemon holds a bounded number of templates: those not used for longest go first. */

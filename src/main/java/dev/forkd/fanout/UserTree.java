@@ -7,6 +7,11 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFileAttributeView;
+import java.nio.file.attribute.PosixFileAttributes;
+import java.nio.file.attribute.PosixFilePermission;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -31,7 +36,12 @@ final class UserTree {
             .flatMap(arg -> Stream.of(arg, arg.substring(arg.indexOf('=') + 1)))
             .filter(text -> !text.isEmpty() && text.indexOf('\0') < 0)
             .map(text -> suite.cwd().resolve(text).normalize())
-            .collect(Collectors.toUnmodifiableSet());
+            .collect(Collectors.toCollection(HashSet::new));
+  }
+
+  /** Lets the run write that file: an option names it. */
+  void allow(String path) {
+    named.add(Path.of(path).normalize());
   }
 
   /** A file's content; empty when there is none or it may not be read. */
@@ -57,15 +67,21 @@ final class UserTree {
     makeDirectories(parent);
     Path fresh = Files.createTempFile(parent, ".forkd-", ".part");
     try {
-      Files.write(fresh, java.util.Arrays.copyOfRange(body, offset, body.length));
-      Files.setPosixFilePermissions(
-          fresh, java.nio.file.attribute.PosixFilePermissions.fromString("rw-r--r--"));
+      Files.write(fresh, Arrays.copyOfRange(body, offset, body.length));
+      Files.setPosixFilePermissions(fresh, mode(path.get()));
       own(fresh, parent);
       Files.move(fresh, path.get(), StandardCopyOption.REPLACE_EXISTING);
     } finally {
       Files.deleteIfExists(fresh);
     }
     return true;
+  }
+
+  /** As the file has it that is replaced. */
+  private static Set<PosixFilePermission> mode(Path path) throws IOException {
+    return Files.isRegularFile(path, LinkOption.NOFOLLOW_LINKS)
+        ? Files.getPosixFilePermissions(path)
+        : PosixFilePermissions.fromString("rw-r--r--");
   }
 
   private static void makeDirectories(Path directory) throws IOException {
@@ -81,7 +97,7 @@ final class UserTree {
   /** What the daemon makes for the user belongs to the user. */
   private static void own(Path path, Path like) throws IOException {
     PosixFileAttributeView view = Files.getFileAttributeView(path, PosixFileAttributeView.class);
-    var attributes = Files.readAttributes(like, java.nio.file.attribute.PosixFileAttributes.class);
+    var attributes = Files.readAttributes(like, PosixFileAttributes.class);
     view.setOwner(attributes.owner());
     view.setGroup(attributes.group());
   }
