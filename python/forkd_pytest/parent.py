@@ -7,6 +7,7 @@ plain pytest, which says and returns what it always does.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
@@ -59,7 +60,6 @@ def collect(args: Sequence[str], terminal: bool = False) -> None:
 
 def _collect(args: List[str], console: Console) -> "Held | NotHeld":
     from _pytest.config import _prepareconfig
-    from _pytest.main import Session
 
     from forkd_pytest import fixtures, marks
 
@@ -69,7 +69,26 @@ def _collect(args: List[str], console: Console) -> "Held | NotHeld":
         pluginmanager.register(fixtures, "forkd_fixtures")
     marks.register(config)
     _neutralise(config)
+    try:
+        return _start(config, console)
+    except BaseException:
+        _abandon(config)
+        raise
+
+
+def _abandon(config: Any) -> None:
+    """Closes what a session that cannot be held has opened: forks would share it."""
+    with contextlib.suppress(BaseException):
+        state.park(config)
+    with contextlib.suppress(BaseException):
+        config._ensure_unconfigure()
+
+
+def _start(config: Any, console: Console) -> "Held | NotHeld":
+    from _pytest.main import Session
+
     if _is_other_command(config):
+        _abandon(config)
         return NotHeld("the arguments ask for something else than running tests")
     session = Session.from_config(config)
     session.exitstatus = 0

@@ -90,9 +90,13 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
     }
   }
 
-  private void show(Progress progress, JsonNode event) {
-    if (event.path("event").asString("").equals("progress")) {
-      progress.phase(event.path("phase").asString("collecting"), 0, 0);
+  private static void show(Progress progress, JsonNode event) {
+    switch (event.path("phase").asString("")) {
+      case "image" -> progress.phase("forkd: copying the project", 0, 0);
+      case "warm" -> progress.phase("forkd: collecting", 0, 0);
+      default -> {
+        return; // the log of a warm-up: pytest says the same, and later
+      }
     }
   }
 

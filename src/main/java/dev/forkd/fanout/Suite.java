@@ -87,9 +87,7 @@ public record Suite(
     ObjectNode recipe = Json.object().put("name", tag.text()).put("image", "host");
     ArrayNode files = recipe.putArray("files");
     copied(files, root);
-    interpreter.places().stream()
-        .filter(place -> !place.startsWith(root))
-        .forEach(place -> copied(files, place));
+    interpreter.places().forEach(place -> copied(files, place)); // also where it lies inside
     recipe
         .putObject("runtime")
         .put("language", "python")

@@ -78,6 +78,11 @@ public final class ImageStore {
     HostImage.checkPackages(host.packages(), listener);
     List<String> more = new ArrayList<>(hidden);
     more.addAll(host.hide());
+    // A working tree takes the place of what the host has there: merged with it, a directory that
+    // only the host's root may read could not be read at all.
+    recipe.files().stream()
+        .filter(Recipe.CopiedFile::workingTree)
+        .forEach(file -> more.add(file.to()));
     List<String> hides = HostImage.hidden(more);
     HostImage.check(recipe, hides);
     FilesLayer files = FilesLayer.of(recipe.files());

@@ -1,0 +1,126 @@
+"""`forkd test` as a user types it: verdicts, exit codes, isolation, what is warm and when."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Dict, Iterator
+
+import pytest
+from conftest import HOME, Installation
+
+TESTS = """
+import os, pathlib, socket, time
+import pytest
+
+@pytest.mark.parametrize("n", range(6))
+def test_port(n):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 8000))
+        s.listen(1)
+        time.sleep(0.05)
+    pathlib.Path("/tmp/forkd-e2e.db").write_text("x")
+    pathlib.Path("golden%d.txt" % n).write_text("new")
+
+def test_fails():
+    assert os.getcwd() == "elsewhere"
+
+def test_crashes():
+    os._exit(0)
+"""
+
+
+@pytest.fixture
+def project() -> Iterator[Path]:
+    # Not below /tmp: every sandbox has one of its own.
+    directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-project-", dir="/var/lib"))
+    (directory / "pytest.ini").write_text("[pytest]\n")
+    (directory / "test_one.py").write_text(TESTS)
+    yield directory
+    shutil.rmtree(directory)
+
+
+def run(
+    installation: Installation, project: Path, *args: str, **env: str
+) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        [str(HOME / "forkd"), "test", *args],
+        cwd=project,
+        env={**installation.environment, **env},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=180,
+    )
+
+
+def verdicts(path: Path) -> Dict[str, str]:
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert len({row["id"] for row in rows}) == len(rows)
+    return {row["id"].partition("::")[2]: row["verdict"] for row in rows}
+
+
+def test_a_suite_from_collected_to_changed(installation: Installation, rest, project: Path) -> None:
+    lines = project / "lines.jsonl"
+    options = ("-n", "3", "--by", "test", "--json-lines", str(lines))
+    first = run(installation, project, *options)
+    assert first.returncode == 1, first.stderr
+    expected = {"test_port[%d]" % n: "passed" for n in range(6)}
+    expected.update(test_fails="failed", test_crashes="crashed")
+    assert verdicts(lines) == expected
+    assert b"forkd: collected" in first.stderr
+    assert not list(project.glob("golden*"))  # what tests write stays in their sandbox
+    assert (project / ".pytest_cache/v/cache/lastfailed").exists()  # what pytest writes does not
+    assert not os.path.exists("/tmp/forkd-e2e.db")
+
+    second = run(installation, project, *options)
+    assert b"forkd: warm" in second.stderr
+    assert verdicts(lines) == expected
+
+    (project / "test_one.py").write_text("def test_other(): pass\n")
+    third = run(installation, project, *options)
+    assert third.returncode == 0
+    assert b"forkd: collected" in third.stderr
+    assert verdicts(lines) == {"test_other": "passed"}
+
+
+def test_writes_are_kept_on_request(installation: Installation, rest, project: Path) -> None:
+    done = run(installation, project, "--keep-writes", "--", "-k", "port")
+    assert done.returncode == 0, done.stdout
+    assert len(list(project.glob("golden*"))) == 6
+
+
+@pytest.mark.parametrize(
+    "args, code", [(["-k", "nothing"], 5), (["missing.py"], 4), (["--bogus"], 4), (["-x"], 1)]
+)
+def test_exit_codes_are_those_of_pytest(
+    installation: Installation, rest, project: Path, args: "list[str]", code: int
+) -> None:
+    assert run(installation, project, "--", *args).returncode == code
+
+
+def test_parallel_runs_and_refusals(installation: Installation, rest, project: Path) -> None:
+    assert run(installation, project, "--shard", "3/2").returncode == 125
+    assert b"--shard" in run(installation, project, "--shard", "3/2").stderr
+    refused = run(installation, project, "--python", "/nowhere/python3")
+    assert refused.returncode == 125
+    assert b"there is no Python at /nowhere/python3" in refused.stderr
+
+
+def test_a_virtual_environment_is_found(installation: Installation, rest, project: Path) -> None:
+    (project / "test_one.py").write_text(
+        "import sys\n"
+        "def test_prefix():\n"
+        "    import of_the_environment\n"
+        "    assert sys.prefix == %r\n" % str(project / ".venv")
+    )
+    subprocess.run(
+        ["/usr/bin/python3", "-m", "venv", "--without-pip", "--system-site-packages", ".venv"],
+        cwd=project,
+        check=True,
+    )
+    site = next((project / ".venv/lib").glob("python3*/site-packages"))
+    (site / "of_the_environment.py").write_text("")
+    done = run(installation, project)
+    assert done.returncode == 0, done.stdout
