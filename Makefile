@@ -18,7 +18,7 @@ QUIET := -Dorg.slf4j.simpleLogger.defaultLogLevel=warn
 
 .PHONY: help
 help: ## show this list
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 .PHONY: setup
 setup: ## install the Debian or Ubuntu packages that are missing (SETUP=--yes does not ask)
@@ -77,20 +77,33 @@ bench: build ## measure; figures go to bench/results (root)
 demo: ## warm a sandbox, fork it, show what came out (root)
 	@./forkd quickstart --yes
 
-DIST := target/forkd-$(VERSION).tar.gz
+DIST := target/dist/forkd-$(VERSION)
 DIST_FILES := forkd README.md CHANGELOG.md LICENSE scripts/jvm.sh scripts/setup.sh \
 	scripts/aot-cache.sh target/forkd.jar target/lib native/build/forkd-agent \
 	native/build/forkd-launcher native/build/forkd-cli \
 	native/build/forkd-init native/build/forkd-vm python/forkd_runtime \
 	python/forkd_pytest recipes
+# What the program and its libraries use, with room for what they load by name.
+DIST_MODULES := java.se,jdk.unsupported,jdk.net,jdk.management
 
 .PHONY: dist
-dist: ## pack what is needed to run forkd without building it
-	@rm -rf target/lib
+dist: ## pack forkd with a Java runtime of its own: a tarball and a Debian package in target/
+	@rm -rf target/lib target/dist
 	@$(MAKE) build
-	@tar -czf $(DIST) --owner=0 --group=0 --sort=name --exclude=__pycache__ \
-		--transform 's,^,forkd-$(VERSION)/,' $$(ls -d $(DIST_FILES) 2>/dev/null)
-	@echo $(DIST)
+	@mkdir -p $(DIST)
+	@cp -a --parents $$(ls -d $(DIST_FILES) 2>/dev/null) $(DIST)
+	@find $(DIST) -name __pycache__ -prune -exec rm -rf {} +
+	@"$$JAVA_HOME/bin/jlink" --add-modules $(DIST_MODULES) --strip-debug --no-header-files \
+		--no-man-pages --compress zip-6 --output $(DIST)/runtime
+	@tar -C target/dist -czf target/forkd-$(VERSION).tar.gz --owner=0 --group=0 --sort=name \
+		forkd-$(VERSION)
+	@echo target/forkd-$(VERSION).tar.gz
+	@packaging/deb.sh $(VERSION) $(DIST)
+	@rm -rf target/dist
+
+.PHONY: fuzz-api
+fuzz-api: ## send 100 000 random requests to every route of the REST API (minutes)
+	@$(MVN) $(QUIET) verify -Dtest=HostileInputTest -Dforkd.fuzz.requests=100000
 
 .PHONY: clean
 clean: ## remove everything that was built

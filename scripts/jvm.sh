@@ -57,6 +57,10 @@ jvm_find() {
   (where FORKD_JAVA_HOME is set, nothing else is looked at)"
     return 1
   fi
+  # A distribution brings the one that it was tried with. (home is set by who sources this.)
+  if [ -n "${home:-}" ] && [ -d "$home/runtime" ] && jvm_try runtime "$home/runtime"; then
+    return 0
+  fi
   if [ -n "${JAVA_HOME:-}" ] && jvm_try JAVA_HOME "$JAVA_HOME"; then return 0; fi
   java=$(command -v java) && java=$(readlink -f "$java") || java=
   if [ -n "$java" ] && jvm_try 'java on PATH' "${java%/bin/java}"; then return 0; fi

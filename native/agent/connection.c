@@ -8,6 +8,7 @@
 #include "process.h"
 #include "session.h"
 #include "state.h"
+#include "terminal.h"
 
 void put_error(struct frame_writer *w, const struct error *reason) {
   put_text(w, K_KIND, error_kind_name(reason->kind));
@@ -65,15 +66,18 @@ static int pong(struct connection *c, const struct frame *f, struct error *e) {
 // A frame about a request that is open. One whose request is over is no mistake: it crossed the
 // answer on the way.
 static int steer(struct connection *c, const struct frame *f, struct error *e) {
-  int64_t number, bytes, stream;
+  int64_t number, bytes, stream, rows, columns;
   if (frame_int(f, K_SIGNAL, 1, 1, 64, &number, e) < 0) return -1;
   if (frame_int(f, K_BYTES, 0, 0, CREDIT_MAX, &bytes, e) < 0) return -1;
   if (frame_int(f, K_STREAM, 1, 0, 2, &stream, e) < 0) return -1;
+  if (frame_int(f, K_ROWS, 1, 1, TERMINAL_SIDE_MAX, &rows, e) < 0) return -1;
+  if (frame_int(f, K_COLUMNS, 1, 1, TERMINAL_SIDE_MAX, &columns, e) < 0) return -1;
   struct request *r = find_request(c, f->id);
   if (!r) return 0;
   if (f->type == F_INPUT && r->type->input) return r->type->input(r, f, e);
   if (f->type == F_WINDOW && r->type->window) r->type->window(r, (int)stream, bytes);
   if (f->type == F_SIGNAL && r->type->signal) r->type->signal(r, (int)number);
+  if (f->type == F_RESIZE && r->type->resize) r->type->resize(r, rows, columns);
   if (f->type == F_CANCEL && r->type->cancel) r->type->cancel(r);
   return 0;
 }
@@ -98,6 +102,11 @@ static opener opener_of(uint8_t type) {
     case F_READ_FILE: return file_read;
     case F_WRITE_FILE: return file_write;
     case F_IDENTITY: return identity_take;
+    case F_STAT: return path_stat;
+    case F_LIST: return path_list;
+    case F_MAKE_DIRECTORY: return path_make;
+    case F_REMOVE: return path_remove;
+    case F_LINK: return path_link;
     default: return NULL;
   }
 }
@@ -105,7 +114,7 @@ static opener opener_of(uint8_t type) {
 static int dispatch(struct connection *c, const struct frame *f, struct error *e) {
   // A restored virtual machine finds another host at its port, and never saw the first one leave.
   if (!c->greeted || (c->is_stream && f->type == F_HELLO)) return hello(c, f, e);
-  if (f->type >= F_INPUT && f->type <= F_CANCEL) return steer(c, f, e);
+  if (f->type >= F_INPUT && f->type <= F_RESIZE) return steer(c, f, e);
   opener open_request = opener_of(f->type);
   if (!open_request && f->type != F_HELLO)
     return FAIL(e, ERR_INVALID, "unknown request 0x%02x", f->type);

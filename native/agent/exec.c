@@ -1,8 +1,11 @@
 // EXEC: a new process, forked by the agent.
 #define _GNU_SOURCE
+#include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../common/cleanup.h"
 #include "process.h"
@@ -77,6 +80,11 @@ int process_exec(struct connection *c, const struct frame *f, struct error *e) {
   out = theirs[1];
   err = theirs[2];
   if (!p) return -1;
+  command.terminal = p->terminal;
+  // As login does, so that the user can open the terminal by its name as well.
+  if (p->terminal && command.identity.change &&
+      fchown(in, command.identity.uid, command.identity.gid) < 0)
+    fprintf(stderr, "forkd-agent: a terminal keeps its owner: %s\n", strerror(errno));
   if (start(p, &command, theirs, e) < 0) {
     process_discard(p);
     return -1;

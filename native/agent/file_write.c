@@ -99,7 +99,7 @@ static const struct request_type writing_type = {
     .release = on_release,
 };
 
-static int make_parents(char *path, struct error *e) {
+int file_make_parents(char *path, struct error *e) {
   for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
     *slash = 0;
     int failed = mkdir(path, 0755) < 0 && errno != EEXIST ? errno : 0;
@@ -167,7 +167,7 @@ static int prepare(struct writing *w, const struct frame *f, struct error *e) {
   if (file_path(f, &w->path, e) < 0) return -1;
   if (frame_int(f, K_MODE, -1, 0, 07777, &mode, e) < 0) return -1;
   if (frame_int(f, K_MAKE_PARENTS, 0, 0, 1, &parents, e) < 0) return -1;
-  if (parents && make_parents(w->path, e) < 0) return -1;
+  if (parents && file_make_parents(w->path, e) < 0) return -1;
   if (follow_link(w, e) < 0 || open_directory(w, e) < 0) return -1;
   if (open_temporary(w, e) < 0) return -1;
   return inherit(w, mode, e);

@@ -11,6 +11,7 @@
 #include "../common/cleanup.h"
 #include "spawn.h"
 #include "state.h"
+#include "terminal.h"
 
 static struct process *process_of(struct request *r) {
   return CONTAINER(r, struct process, request);
@@ -92,6 +93,12 @@ static void on_cancel(struct request *r) {
   if (p->ended && !list_linked(&p->drain.link)) drain_passed(&p->drain);
 }
 
+static void on_resize(struct request *r, int64_t rows, int64_t columns) {
+  struct process *p = process_of(r);
+  if (p->terminal && p->output[0].source.fd >= 0)
+    terminal_resize(p->output[0].source.fd, rows, columns);
+}
+
 static void on_resume(struct request *r) {
   for (int i = 0; i < 2; i++) output_update(&process_of(r)->output[i]);
 }
@@ -112,6 +119,7 @@ static const struct request_type process_type = {
     .window = on_window,
     .signal = on_signal,
     .cancel = on_cancel,
+    .resize = on_resize,
     .resume = on_resume,
     .abandon = on_abandon,
     .release = on_release,
@@ -217,6 +225,18 @@ static int make_pipe(int *ours, int *theirs, bool we_read, struct error *e) {
   return fcntl(*ours, F_SETFL, O_NONBLOCK) < 0 ? FAIL_ERRNO(e, "fcntl of a pipe") : 0;
 }
 
+// Input and output each have a descriptor of their own for the terminal, so that either can end.
+static int make_terminal(struct process *p, int64_t rows, int64_t columns, int theirs[3],
+                         struct error *e) {
+  if (terminal_open(rows, columns, &p->output[0].source.fd, &theirs[0], e) < 0) return -1;
+  p->terminal = p->input.terminal = true;
+  p->input.source.fd = fcntl(p->output[0].source.fd, F_DUPFD_CLOEXEC, 3);
+  theirs[1] = fcntl(theirs[0], F_DUPFD_CLOEXEC, 3);
+  theirs[2] = fcntl(theirs[0], F_DUPFD_CLOEXEC, 3);
+  bool all = p->input.source.fd >= 0 && theirs[1] >= 0 && theirs[2] >= 0;
+  return all ? 0 : FAIL_ERRNO(e, "copying a terminal's descriptor");
+}
+
 static int make_pipes(struct process *p, bool with_input, int theirs[3], struct error *e) {
   for (int i = 0; i < 2; i++)
     if (make_pipe(&p->output[i].source.fd, &theirs[i + 1], true, e) < 0) return -1;
@@ -227,7 +247,7 @@ static int make_pipes(struct process *p, bool with_input, int theirs[3], struct 
 
 struct process *process_prepare(struct connection *c, const struct frame *f, int theirs[3],
                                 struct error *e) {
-  int64_t with_input, window;
+  int64_t with_input, window, rows, columns;
   struct process *p = calloc(1, sizeof *p);
   if (!p) {
     FAIL(e, ERR_EXHAUSTED, "out of memory for a process");
@@ -244,7 +264,10 @@ struct process *process_prepare(struct connection *c, const struct frame *f, int
   if (frame_int(f, K_STDIN, 0, 0, 1, &with_input, e) < 0 ||
       frame_int(f, K_WINDOW, FRAME_DEFAULT_WINDOW, 0, CREDIT_MAX, &window, e) < 0 ||
       frame_int(f, K_GRACE_MS, GRACE_DEFAULT_MS, 0, GRACE_MAX_MS, &p->grace_ms, e) < 0 ||
-      make_pipes(p, with_input, theirs, e) < 0) {
+      frame_int(f, K_ROWS, 0, 1, TERMINAL_SIDE_MAX, &rows, e) < 0 ||
+      frame_int(f, K_COLUMNS, 80, 1, TERMINAL_SIDE_MAX, &columns, e) < 0 ||
+      (rows ? make_terminal(p, rows, columns, theirs, e)
+            : make_pipes(p, with_input, theirs, e)) < 0) {
     process_discard(p);
     return NULL;
   }

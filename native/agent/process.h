@@ -12,6 +12,7 @@ struct process {
   struct node link; // of agent.processes
   pid_t pid;        // 0: not known yet
   bool is_call;
+  bool terminal;    // one pseudo terminal instead of three pipes
   bool started;     // STARTED was sent
   bool ended;       // `status` is valid
   bool timed_out;

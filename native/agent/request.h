@@ -20,6 +20,7 @@ struct request_type {
   void (*window)(struct request *, int stream, int64_t bytes);
   void (*signal)(struct request *, int number);
   void (*cancel)(struct request *);
+  void (*resize)(struct request *, int64_t rows, int64_t columns);
   // The connection took its queued output: reading may go on.
   void (*resume)(struct request *);
   // The connection is gone (`connection` is NULL already). Ends the request, now or later.

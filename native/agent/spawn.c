@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -122,6 +123,7 @@ _Noreturn static void child_run(const struct command *c, const int fds[3], int r
   setsid();
   for (int i = 0; i < 3; i++)
     if (dup2(fds[i], i) < 0) child_fail(report, STAGE_SETUP);
+  if (c->terminal && ioctl(0, TIOCSCTTY, 0) < 0) child_fail(report, STAGE_SETUP);
   if (report != 3 && dup3(report, 3, O_CLOEXEC) < 0) child_fail(report, STAGE_SETUP);
   report = 3;
   close_from(4);

@@ -11,6 +11,7 @@ struct command {
   char **env;
   const char *cwd;
   struct identity identity;
+  bool terminal; // fds[0] is a terminal, which becomes the command's own
 };
 
 // Settings of the agent itself that its commands must not inherit. Called once at start: reserves

@@ -85,7 +85,11 @@ static void write_queue(struct input_stream *s) {
     buffer_consume(&s->queue, (size_t)n);
     s->unreturned += (size_t)n;
   }
-  if (s->queue.length == 0 && s->eof) return input_close(s);
+  if (s->queue.length == 0 && s->eof) {
+    // As a person ends input; a terminal that is full of unread input has other worries.
+    if (s->terminal && write(s->source.fd, "\x04", 1) < 0) return input_close(s);
+    return input_close(s);
+  }
   uint32_t events = s->queue.length ? EPOLLOUT : 0;
   if (loop_watch(&s->owner->request.agent->loop, &s->source, events, &e) < 0) input_close(s);
 }

@@ -22,6 +22,7 @@ struct input_stream {
   struct buffer queue;   // taken from the host, not yet from the pipe
   size_t unreturned;     // consumed, credit not yet given back
   bool eof;
+  bool terminal; // its end is a character, and what ends it for good is the command's end
 };
 
 // Says whether the stream is read now: it has credit and the connection has room.

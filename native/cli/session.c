@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "request.h"
@@ -21,21 +23,25 @@ struct session {
   int64_t credit;     // bytes of stdin that the daemon will take; none before it reads
   int last_signal;
   int exit_code;      // -1 while it runs
+  bool raw;           // the terminal hands every key on
+  struct termios before;
 };
 
 // Only the number is kept: a second SIGINT before the first was sent is the same wish.
 static volatile sig_atomic_t pending_signal;
+static volatile sig_atomic_t pending_resize;
 static int wake_pipe[2] = {-1, -1};
 
 static void on_signal(int number) {
   int saved = errno;
-  pending_signal = number;
+  if (number == SIGWINCH) pending_resize = 1;
+  else pending_signal = number;
   (void)!write(wake_pipe[1], "", 1);
   errno = saved;
 }
 
 static int catch_signals(struct error *e) {
-  static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+  static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH};
   if (pipe2(wake_pipe, O_CLOEXEC | O_NONBLOCK) < 0) return FAIL_ERRNO(e, "pipe2");
   for (size_t i = 0; i < sizeof caught / sizeof *caught; i++) {
     // No SA_RESTART: a write to a full pipe must come back, so that the signal gets through.
@@ -55,9 +61,13 @@ static void flush(struct session *s) {
   if (s->deaf) buffer_consume(&s->channel.output, s->channel.output.length);
 }
 
-static int send_signal(struct session *s, struct error *e) {
+static void drain_wake_pipe(void) {
   char drop[16];
   while (read(wake_pipe[0], drop, sizeof drop) > 0) continue;
+}
+
+static int send_signal(struct session *s, struct error *e) {
+  drain_wake_pipe();
   int number = pending_signal;
   if (!number) return 0;
   pending_signal = 0;
@@ -65,6 +75,33 @@ static int send_signal(struct session *s, struct error *e) {
   struct frame_writer w = frame_begin(&s->channel.output, F_SIGNAL, 1);
   put_int(&w, K_SIGNAL, number);
   return frame_end(&w, e);
+}
+
+static int send_size(struct session *s, struct error *e) {
+  struct winsize size;
+  if (pending_resize) drain_wake_pipe();
+  pending_resize = 0;
+  if (!s->raw || ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0 || !size.ws_row || !size.ws_col)
+    return 0;
+  struct frame_writer w = frame_begin(&s->channel.output, F_RESIZE, 1);
+  put_int(&w, K_ROWS, size.ws_row);
+  put_int(&w, K_COLUMNS, size.ws_col);
+  return frame_end(&w, e);
+}
+
+// From here on keys are for the program in the sandbox, also those that would be signals to us.
+static int make_raw(struct session *s, struct error *e) {
+  struct termios raw;
+  if (s->raw || tcgetattr(STDIN_FILENO, &s->before) < 0) return 0;
+  raw = s->before;
+  cfmakeraw(&raw);
+  s->raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
+  return send_size(s, e);
+}
+
+static void restore(struct session *s) {
+  if (s->raw) tcsetattr(STDIN_FILENO, TCSADRAIN, &s->before);
+  s->raw = false;
 }
 
 // Sends one piece of stdin, or its end.
@@ -128,6 +165,8 @@ static int on_frame(struct session *s, const struct frame *f, struct error *e) {
       if (frame_int(f, K_BYTES, 0, 0, FRAME_MAX, &value, e) < 0) return -1;
       s->credit += value;
       return 0;
+    case F_TERMINAL:
+      return make_raw(s, e);
     case F_EXITED:
       if (frame_int(f, K_EXIT_CODE, 0, 0, 255, &value, e) < 0) return -1;
       s->exit_code = (int)value;
@@ -159,6 +198,7 @@ static int step(struct session *s, struct error *e) {
   if (n < 0 && errno != EINTR) return FAIL_ERRNO(e, "poll");
   if (n == 0) return FAIL(e, ERR_TIMEOUT, "the daemon does not answer");
   if (pending_signal && send_signal(s, e) < 0) return -1;
+  if (pending_resize && send_size(s, e) < 0) return -1;
   if (n > 0 && fds[2].revents && send_input(s, e) < 0) return -1;
   flush(s);
   if (n > 0 && fds[0].revents & (POLLIN | POLLHUP | POLLERR)) {
@@ -190,6 +230,7 @@ int session_run(int socket, int argc, char **argv) {
   if (channel_open(&s.channel, socket, socket, &e) < 0) return EXIT_NOT_RELAYED;
   if (request_put(&s.channel.output, argc, argv, &e) == 0 && catch_signals(&e) == 0)
     while (s.exit_code < 0 && step(&s, &e) == 0) continue;
+  restore(&s); // before anything is said to the user
   int code = outcome(&s, &e);
   channel_close(&s.channel);
   return code;

@@ -229,6 +229,9 @@ public final class Main {
           config.tokenFile(),
           config.tlsCert(),
           config.tlsKey(),
+          config.auditLog().isEmpty()
+              ? directory.logs().resolve("audit.log").toString()
+              : config.auditLog(),
           DRAIN);
     }
 

@@ -14,6 +14,7 @@ import dev.forkd.model.ForkdException;
 import dev.forkd.model.Pong;
 import dev.forkd.model.ProgramSpec;
 import dev.forkd.model.RunningProgram;
+import dev.forkd.model.SandboxFiles;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -167,7 +168,7 @@ public final class AgentConnection implements AutoCloseable {
       Deadline deadline = Deadline.after(settings.startWait());
       Fields started = fieldsOf(exchange.awaitStarted(deadline, about(what)), what);
       long pid = started.integer(FieldKey.PID, 0, 0, PID_MAX);
-      return new AgentProgram(frames, exchange, about(what), pid, spec.timeout());
+      return new AgentProgram(frames, exchange, about(what), pid, spec);
     } catch (ForkdException e) {
       frames.abandon(exchange);
       throw e;
@@ -207,6 +208,11 @@ public final class AgentConnection implements AutoCloseable {
   /** Writes a file of the sandbox, atomically. */
   public void writeFile(String path, int mode, InputStream from, Duration deadline) {
     new FileTransfer(frames, about("writing " + path)).write(path, mode, from, deadline);
+  }
+
+  /** The files of the sandbox. */
+  public SandboxFiles files() {
+    return new AgentFiles(frames, settings.name());
   }
 
   /** Ends the connection; whatever is open on it fails with {@code reason}. */

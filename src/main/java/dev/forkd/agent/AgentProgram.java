@@ -10,7 +10,9 @@ import dev.forkd.model.ExitStatus;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.ProgramEvent;
+import dev.forkd.model.ProgramSpec;
 import dev.forkd.model.RunningProgram;
+import dev.forkd.model.TerminalSize;
 import java.time.Duration;
 
 /** A program that an agent runs for us. */
@@ -25,9 +27,12 @@ final class AgentProgram implements RunningProgram {
   private final String about;
   private final long pid;
   private final boolean timed;
+  private final boolean terminal;
   private volatile Deadline overdue;
 
-  AgentProgram(Multiplexer frames, Exchange exchange, String about, long pid, Duration timeout) {
+  AgentProgram(Multiplexer frames, Exchange exchange, String about, long pid, ProgramSpec spec) {
+    Duration timeout = spec.timeout();
+    this.terminal = spec.terminal().isPresent();
     this.frames = frames;
     this.exchange = exchange;
     this.about = about;
@@ -121,6 +126,21 @@ final class AgentProgram implements RunningProgram {
     if (!exchange.ended()) {
       Fields signal = Fields.builder().integer(FieldKey.SIGNAL, number).build();
       frames.send(new Frame(FrameType.SIGNAL, exchange.id(), signal));
+    }
+  }
+
+  @Override
+  public void resize(TerminalSize size) {
+    if (!terminal) {
+      throw new ForkdException(FailureKind.INVALID, about + ": it runs without a terminal");
+    }
+    if (!exchange.ended()) {
+      Fields fields =
+          Fields.builder()
+              .integer(FieldKey.ROWS, size.rows())
+              .integer(FieldKey.COLUMNS, size.columns())
+              .build();
+      frames.send(new Frame(FrameType.RESIZE, exchange.id(), fields));
     }
   }
 

@@ -24,6 +24,9 @@ final class ProgramFields {
         .integer(FieldKey.TIMEOUT_MS, spec.timeout().toMillis())
         .integer(FieldKey.GRACE_MS, AgentConnection.GRACE.toMillis())
         .integer(FieldKey.WINDOW, Frame.DEFAULT_WINDOW);
+    spec.terminal()
+        .ifPresent(size ->
+            fields.integer(FieldKey.ROWS, size.rows()).integer(FieldKey.COLUMNS, size.columns()));
     if (!spec.user().isEmpty()) {
       fields.text(FieldKey.USER, spec.user());
     }

@@ -6,6 +6,7 @@ import java.net.InetAddress;
 import java.net.UnknownHostException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 
 /**
  * Where the API listens and who may use it. Empty text stands for absence.
@@ -15,10 +16,17 @@ import java.time.Duration;
  * @param tokenFile file with the bearer token of TCP clients
  * @param tlsCert PEM certificate chain; TCP is HTTPS then
  * @param tlsKey PEM private key
+ * @param auditLog file with a line for each request; "" or "none" = there is none
  * @param drain how long requests under way may take when the server stops
  */
 public record ApiConfig(
-    Path socket, String bind, String tokenFile, String tlsCert, String tlsKey, Duration drain) {
+    Path socket,
+    String bind,
+    String tokenFile,
+    String tlsCert,
+    String tlsKey,
+    String auditLog,
+    Duration drain) {
   /** Where TCP clients of forkd look first. */
   public static final String DEFAULT_BIND = "127.0.0.1:8889";
 
@@ -29,6 +37,7 @@ public record ApiConfig(
       throw new ForkdException(
           FailureKind.INVALID, "TLS needs both a certificate and a key: give both or neither");
     }
+    auditLog = auditLog.equals("none") ? "" : auditLog;
     bind = bind.equals("none") ? "" : bind;
     if (!bind.isEmpty()) {
       int port = port(bind);
@@ -46,6 +55,16 @@ public record ApiConfig(
   /** Whether there is a TCP listener. */
   boolean tcp() {
     return !bind.isEmpty();
+  }
+
+  /** Whether TCP is HTTPS. */
+  boolean tls() {
+    return tcp() && !tlsCert.isEmpty();
+  }
+
+  /** The files that TLS is made of. */
+  List<Path> tlsFiles() {
+    return List.of(Path.of(tlsCert), Path.of(tlsKey));
   }
 
   /** The address to listen on. */

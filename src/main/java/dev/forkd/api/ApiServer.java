@@ -25,11 +25,13 @@ public final class ApiServer implements AutoCloseable {
   private final WebServer server;
   private final SocketFile socket;
   private final ApiConfig config;
+  private final Access access;
 
-  private ApiServer(WebServer server, SocketFile socket, ApiConfig config) {
+  private ApiServer(WebServer server, SocketFile socket, ApiConfig config, Access access) {
     this.server = server;
     this.socket = socket;
     this.config = config;
+    this.access = access;
   }
 
   /**
@@ -39,7 +41,16 @@ public final class ApiServer implements AutoCloseable {
    *     when the socket or the port is taken
    */
   public static ApiServer start(ApiConfig config, Forkd forkd) {
-    List<Route> routes = routes(forkd);
+    Access access = Access.of(config);
+    try {
+      return start(config, access, routes(forkd));
+    } catch (RuntimeException e) {
+      access.close();
+      throw e;
+    }
+  }
+
+  private static ApiServer start(ApiConfig config, Access access, List<Route> routes) {
     SocketFile socket = SocketFile.prepare(config.socket());
     WebServerConfig.Builder builder =
         WebServer.builder()
@@ -47,9 +58,9 @@ public final class ApiServer implements AutoCloseable {
             .shutdownGracePeriod(config.drain())
             .maxConcurrentRequests(MAX_CONNECTIONS)
             .bindAddress(socket.address())
-            .routing(routing(new Router(routes, Gate.OPEN)));
+            .routing(routing(new Router(routes, Gate.open(), access.audit())));
     if (config.tcp()) {
-      builder.putSocket(TCP, tcp(config, routes));
+      builder.putSocket(TCP, tcp(config, new Router(routes, access.gate(), access.audit())));
     }
     WebServer server = builder.build();
     try {
@@ -63,7 +74,10 @@ public final class ApiServer implements AutoCloseable {
               "the API cannot listen on " + config.socket() + " " + config.bind() + ": " + why(e))
           .thrown(e);
     }
-    ApiServer started = new ApiServer(server, socket, config);
+    if (config.tls()) {
+      access.watch(config.tlsFiles(), () -> server.reloadTls(TCP, tls(config)));
+    }
+    ApiServer started = new ApiServer(server, socket, config, access);
     LOG.info("event=api_listening socket={} port={}", config.socket(), started.port());
     return started;
   }
@@ -72,9 +86,11 @@ public final class ApiServer implements AutoCloseable {
   static List<Route> routes(Forkd forkd) {
     return Stream.of(
             Health.routes(forkd),
+            new EventsResource(forkd).routes(),
             new SnapshotsResource(forkd).routes(),
-            new SandboxesResource(forkd).routes(),
+            new SandboxesResource(forkd, new Replays()).routes(),
             new ProgramsResource(forkd).routes(),
+            new FilesResource(forkd).routes(),
             new BranchesResource(forkd).routes(),
             new WorkspacesResource(forkd).routes())
         .flatMap(List::stream)
@@ -85,18 +101,14 @@ public final class ApiServer implements AutoCloseable {
     return HttpRouting.builder().any(router);
   }
 
-  private static ListenerConfig tcp(ApiConfig config, List<Route> routes) {
-    Gate gate =
-        config.tokenFile().isEmpty()
-            ? Gate.loopback()
-            : Gate.of(Token.read(Path.of(config.tokenFile())));
+  private static ListenerConfig tcp(ApiConfig config, Router router) {
     ListenerConfig.Builder listener =
         ListenerConfig.builder()
             .address(config.address())
             .port(config.port())
             .maxConcurrentRequests(MAX_CONNECTIONS)
-            .routing(routing(new Router(routes, gate)));
-    if (!config.tlsCert().isEmpty()) {
+            .routing(routing(router));
+    if (config.tls()) {
       listener.tls(tls(config));
     }
     return listener.build();
@@ -110,7 +122,11 @@ public final class ApiServer implements AutoCloseable {
                   pem.key(Resource.create(Path.of(config.tlsKey())))
                       .certChain(Resource.create(Path.of(config.tlsCert()))))
               .build();
-      return Tls.builder().privateKey(keys).privateKeyCertChain(keys).build();
+      return Tls.builder()
+          .privateKey(keys)
+          .privateKeyCertChain(keys)
+          .enabledProtocols(List.of("TLSv1.3", "TLSv1.2"))
+          .build();
     } catch (RuntimeException e) {
       throw new Failure(
               FailureKind.INVALID,
@@ -138,6 +154,7 @@ public final class ApiServer implements AutoCloseable {
   public void close() {
     server.stop();
     socket.close();
+    access.close();
     LOG.info("event=api_closed");
   }
 }

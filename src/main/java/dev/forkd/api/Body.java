@@ -2,6 +2,7 @@ package dev.forkd.api;
 
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -12,6 +13,8 @@ import tools.jackson.databind.JsonNode;
 
 /** Typed reading of a request's JSON object: unknown fields are ignored, null is absence. */
 final class Body {
+  private static final double MAX_SECONDS = 365 * 86_400;
+
   private final JsonNode object;
 
   /** A document that must be an object. */
@@ -114,6 +117,35 @@ final class Body {
 
   private static String plain(double bound) {
     return Long.toString((long) bound);
+  }
+
+  /** A time in seconds, fractions allowed; empty when it is not there. */
+  Optional<Duration> seconds(String name) {
+    return has(name)
+        ? Optional.of(Duration.ofMillis(Math.round(number(name, 0, 0, MAX_SECONDS) * 1e3)))
+        : Optional.empty();
+  }
+
+  /** A map of texts; empty when it is not there. */
+  Map<String, String> texts(String name) {
+    Map<String, String> texts = new HashMap<>();
+    field(name)
+        .ifPresent(node -> {
+          if (!node.isObject()) {
+            throw wrongType(name, "an object of strings");
+          }
+          node.properties()
+              .forEach(entry -> texts.put(entry.getKey(), text(name, entry.getValue())));
+        });
+    return texts;
+  }
+
+  /** An object that must be there. */
+  Body object(String name) {
+    return field(name)
+        .filter(JsonNode::isObject)
+        .map(Body::new)
+        .orElseThrow(() -> wrongType(name, "an object"));
   }
 
   /** A list of texts that will reach a system call; empty when it is not there. */

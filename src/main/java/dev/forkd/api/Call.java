@@ -10,6 +10,7 @@ import io.helidon.webserver.http.ServerRequest;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
@@ -20,10 +21,13 @@ final class Call {
   static final int MAX_BODY = 2 << 20;
 
   private final ServerRequest request;
+  private final Caller caller;
   private final Map<String, String> parameters;
+  private Optional<byte[]> read = Optional.empty();
 
-  Call(ServerRequest request, Map<String, String> parameters) {
+  Call(ServerRequest request, Caller caller, Map<String, String> parameters) {
     this.request = request;
+    this.caller = caller;
     this.parameters = parameters;
   }
 
@@ -35,6 +39,16 @@ final class Call {
   /** The tag in the path. */
   Tag tag() {
     return Tag.of("tag", parameter("tag"));
+  }
+
+  /** The name of who asks. */
+  String caller() {
+    return caller.name();
+  }
+
+  /** Method and raw path. */
+  String line() {
+    return request.prologue().method().text() + " " + request.path().rawPath();
   }
 
   /** A decoded parameter of the path. */
@@ -62,13 +76,29 @@ final class Call {
     }
   }
 
+  /** A text in the query; "" when it is not there. */
+  String text(String name) {
+    return request.query().first(name).orElse("");
+  }
+
+  /** Every repeat of a text in the query. */
+  List<String> texts(String name) {
+    return request.query().contains(name) ? request.query().all(name) : List.of();
+  }
+
+  /** A header; "" when it is not there. */
+  String header(String name) {
+    return request.headers().first(HeaderNames.create(name)).orElse("");
+  }
+
+  /** Whether the client takes replies of that media type by name. */
+  boolean accepts(String type) {
+    return header("accept").toLowerCase(Locale.ROOT).contains(type);
+  }
+
   /** Whether the client asked for a stream of events. */
   boolean wantsEvents() {
-    return request
-        .headers()
-        .first(HeaderNames.ACCEPT)
-        .map(accept -> accept.toLowerCase(Locale.ROOT).contains("application/x-ndjson"))
-        .orElse(false);
+    return accepts("application/x-ndjson");
   }
 
   /**
@@ -77,28 +107,37 @@ final class Call {
    * @throws ForkdException UNSUPPORTED_MEDIA, TOO_LARGE, INVALID
    */
   Body body() {
-    if (!isJson(request.headers().first(HeaderNames.CONTENT_TYPE).orElse(""))) {
+    if (!isJson(header("content-type"))) {
       throw new ForkdException(
           FailureKind.UNSUPPORTED_MEDIA,
           "expected a request with `Content-Type: application/json`");
     }
-    byte[] bytes;
-    try (InputStream in = content()) {
-      bytes = in.readNBytes(MAX_BODY + 1);
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
-    if (bytes.length > MAX_BODY) {
-      throw new ForkdException(
-          FailureKind.TOO_LARGE, "the body is larger than " + MAX_BODY + " bytes");
-    }
-    return new Body(Json.parse(bytes));
+    return new Body(Json.parse(bytes()));
   }
 
   /** The JSON object in the body; an empty one when there is none, or something else. */
   Body bodyOrNothing() {
-    boolean json = isJson(request.headers().first(HeaderNames.CONTENT_TYPE).orElse(""));
-    return json && request.content().hasEntity() ? body() : new Body(Json.object());
+    return isJson(header("content-type")) && bytes().length > 0 ? body() : new Body(Json.object());
+  }
+
+  /**
+   * The body, read once and kept.
+   *
+   * @throws ForkdException TOO_LARGE
+   */
+  byte[] bytes() {
+    if (read.isEmpty()) {
+      try (InputStream in = content()) {
+        read = Optional.of(in.readNBytes(MAX_BODY + 1));
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      }
+    }
+    if (read.get().length > MAX_BODY) {
+      throw new ForkdException(
+          FailureKind.TOO_LARGE, "the body is larger than " + MAX_BODY + " bytes");
+    }
+    return read.get();
   }
 
   /** The raw body, of any length. */

@@ -9,18 +9,21 @@ import java.util.regex.Pattern;
 /** Who may ask at a listener. */
 interface Gate {
   /**
-   * Lets a request with these headers in, or throws.
+   * Who sends a request with these headers.
    *
-   * @throws ForkdException UNAUTHENTICATED or INVALID
+   * @throws ForkdException UNAUTHENTICATED or INVALID when it may not come in
    */
-  void check(Headers headers);
+  Caller caller(Headers headers);
 
   /** Lets everybody in: the listener itself is private. */
-  Gate OPEN = headers -> {};
+  static Gate open() {
+    Caller caller = Caller.trusted("unix");
+    return headers -> caller;
+  }
 
-  /** Whoever has the token. */
-  static Gate of(Token token) {
-    return headers -> token.check(headers.first(HeaderNames.AUTHORIZATION).orElse(""));
+  /** Whoever has a token. */
+  static Gate of(Tokens tokens) {
+    return headers -> tokens.caller(headers.first(HeaderNames.AUTHORIZATION).orElse(""));
   }
 
   /**
@@ -31,6 +34,7 @@ interface Gate {
     Pattern ours =
         Pattern.compile(
             "(localhost|127(\\.[0-9]{1,3}){3}|\\[::1])(:[0-9]+)?", Pattern.CASE_INSENSITIVE);
+    Caller caller = Caller.trusted("loopback");
     return headers -> {
       String host = headers.first(HeaderNames.HOST).orElse("");
       if (!ours.matcher(host).matches()) {
@@ -39,6 +43,7 @@ interface Gate {
             "without a token this address answers to localhost only, not to the host name of this"
                 + " request: use http://127.0.0.1:PORT, or start the daemon with --token-file");
       }
+      return caller;
     };
   }
 }

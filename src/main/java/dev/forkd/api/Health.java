@@ -1,7 +1,6 @@
 package dev.forkd.api;
 
 import dev.forkd.json.Json;
-import dev.forkd.model.Request;
 import dev.forkd.service.Forkd;
 import java.util.List;
 import tools.jackson.databind.node.ObjectNode;
@@ -18,13 +17,6 @@ final class Health {
         Route.get(
             "/metrics",
             call -> new Reply.Text(200, "text/plain; version=0.0.4", forkd.metricsText())),
-        Route.get(
-            "/v1/events",
-            call ->
-                Reply.ok(
-                    Shapes.list(
-                        forkd.handle(new Request.ListEvents(call.number("limit", 100))),
-                        Shapes::event))),
         Route.get("/v1/openapi.json", call -> new Reply.Text(200, "application/json", openApi)));
   }
 

@@ -6,6 +6,7 @@ import dev.forkd.model.ProgramSpec;
 import dev.forkd.model.ProgramSpec.Program;
 import dev.forkd.model.Request;
 import dev.forkd.model.SandboxId;
+import dev.forkd.model.TerminalSize;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Base64;
@@ -79,6 +80,9 @@ final class ProgramBody {
           "with `stream`, `stdin` must be true or false: input is posted to"
               + " /v1/sandboxes/{id}/programs/{program}/stdin");
     }
+    if (body.has("pty") && program instanceof Program.Exec) {
+      return new Request.Run(id, spec(true), warm);
+    }
     return new Request.Run(id, spec(body.flag("stdin", false)), warm);
   }
 
@@ -109,6 +113,24 @@ final class ProgramBody {
     }
   }
 
+  private Optional<TerminalSize> terminal() {
+    if (!body.has("pty")) {
+      return Optional.empty();
+    }
+    if (!stream() || !(program instanceof Program.Exec)) {
+      throw Body.invalid("`pty` is for exec with `stream`");
+    }
+    return Optional.of(terminalSize(body.object("pty")));
+  }
+
+  /** {@code rows} and {@code columns}; 24 and 80 when they are not given. */
+  static TerminalSize terminalSize(Body body) {
+    TerminalSize usual = TerminalSize.USUAL;
+    return new TerminalSize(
+        (int) body.number("rows", usual.rows(), 1, Integer.MAX_VALUE),
+        (int) body.number("columns", usual.columns(), 1, Integer.MAX_VALUE));
+  }
+
   private ProgramSpec spec(boolean stdin) {
     String cwd = body.argument("cwd").orElse("");
     if (!cwd.isEmpty() && !cwd.startsWith("/")) {
@@ -120,6 +142,7 @@ final class ProgramBody {
         cwd,
         body.argument("user").orElse(""),
         stdin,
+        terminal(),
         timeout(body));
   }
 }

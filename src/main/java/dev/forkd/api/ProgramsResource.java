@@ -26,7 +26,8 @@ final class ProgramsResource {
         Route.post("/v1/sandboxes/{id}/exec", call -> run(call, ProgramBody::exec)),
         Route.post("/v1/sandboxes/{id}/call", call -> run(call, ProgramBody::call)),
         Route.post("/v1/sandboxes/{id}/programs/{program}/stdin", this::input),
-        Route.post("/v1/sandboxes/{id}/programs/{program}/signal", this::signal));
+        Route.post("/v1/sandboxes/{id}/programs/{program}/signal", this::signal),
+        Route.post("/v1/sandboxes/{id}/programs/{program}/resize", this::resize));
   }
 
   private Reply run(Call call, Function<Body, ProgramBody> reading) {
@@ -60,6 +61,12 @@ final class ProgramsResource {
       throw Body.invalid("field `signal` must be 1 to " + MAX_SIGNAL);
     }
     program.signal((int) number);
+    return Reply.done();
+  }
+
+  private Reply resize(Call call) {
+    RunningProgram program = find(call);
+    program.resize(ProgramBody.terminalSize(call.body()));
     return Reply.done();
   }
 

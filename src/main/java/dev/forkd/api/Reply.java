@@ -1,11 +1,17 @@
 package dev.forkd.api;
 
+import dev.forkd.model.Failure;
+import java.io.IOException;
+import java.io.OutputStream;
 import tools.jackson.databind.JsonNode;
 
 /** What a handler answers. */
 sealed interface Reply {
   /** A document. */
   record Document(int status, JsonNode body) implements Reply {}
+
+  /** What went wrong. */
+  record Failed(Failure failure) implements Reply {}
 
   /** Text of another type. */
   record Text(int status, String type, String body) implements Reply {}
@@ -15,6 +21,19 @@ sealed interface Reply {
 
   /** Events, one JSON object per line, sent as they happen. */
   record Events(Source source) implements Reply {}
+
+  /** Bytes of any length, sent as they come. */
+  record Content(String type, Writer writer) implements Reply {}
+
+  /** Writes content; a failure before its first byte becomes a reply of its own. */
+  interface Writer {
+    /**
+     * Writes what there is to write.
+     *
+     * @throws ClientGone when nobody reads any more
+     */
+    void run(OutputStream out) throws IOException;
+  }
 
   /** Produces events; returns after the last one. */
   interface Source {

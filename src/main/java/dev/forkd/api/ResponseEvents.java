@@ -3,6 +3,7 @@ package dev.forkd.api;
 import dev.forkd.json.Json;
 import dev.forkd.model.ForkdException;
 import io.helidon.http.HeaderNames;
+import io.helidon.webserver.ServerConnectionException;
 import io.helidon.webserver.http.ServerResponse;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -70,7 +71,7 @@ final class ResponseEvents implements EventSink {
       OutputStream stream = stream();
       stream.write(line);
       stream.flush();
-    } catch (IOException | UncheckedIOException e) {
+    } catch (IOException | UncheckedIOException | ServerConnectionException e) {
       throw new ClientGone(e);
     }
   }
@@ -88,7 +89,7 @@ final class ResponseEvents implements EventSink {
       if (out.isPresent()) {
         out.get().close();
       }
-    } catch (IOException | UncheckedIOException e) {
+    } catch (IOException | UncheckedIOException | ServerConnectionException e) {
       throw new ClientGone(e);
     }
   }

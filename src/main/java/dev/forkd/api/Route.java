@@ -5,7 +5,7 @@ import java.util.List;
 /**
  * One line of the route table.
  *
- * @param method GET, POST or DELETE; every GET also answers HEAD
+ * @param method GET, POST, PUT or DELETE; every GET also answers HEAD
  * @param template path with parameters in braces, such as {@code /v1/sandboxes/{id}}
  * @param handler answers it
  */
@@ -23,8 +23,20 @@ record Route(String method, String template, Handler handler) {
     return new Route("POST", template, handler);
   }
 
+  static Route put(String template, Handler handler) {
+    return new Route("PUT", template, handler);
+  }
+
   static Route delete(String template, Handler handler) {
     return new Route("DELETE", template, handler);
+  }
+
+  /** What a caller needs to use it. */
+  Scope scope() {
+    if (method.equals("GET") && !template.contains("/files") && !template.contains("/tree")) {
+      return Scope.READ;
+    }
+    return template.startsWith("/v1/snapshots") ? Scope.ADMIN : Scope.USE;
   }
 
   /** The template's segments. */

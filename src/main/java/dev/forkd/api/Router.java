@@ -22,43 +22,75 @@ final class Router implements Handler {
   private static final Logger LOG = LoggerFactory.getLogger(Router.class);
 
   private final List<Route> routes;
-  private final Gate gate;
+  private static final Caller NOBODY = new Caller("", Scope.READ, Throttle.NONE);
 
-  Router(List<Route> routes, Gate gate) {
+  private final Gate gate;
+  private final Audit audit;
+
+  Router(List<Route> routes, Gate gate, Audit audit) {
     this.routes = List.copyOf(routes);
     this.gate = gate;
+    this.audit = audit;
   }
 
   private record Match(Route route, Map<String, String> parameters) {}
 
   @Override
   public void handle(ServerRequest request, ServerResponse response) {
-    Reply reply;
+    long began = System.nanoTime();
+    Caller caller = NOBODY;
     try {
-      String path = request.path().rawPath();
-      authenticate(path, request);
-      reply = answer(path, request, response);
+      caller = authenticate(request);
+      caller.throttle().enter();
+      try {
+        reply(answer(caller, request, response), request, response);
+      } finally {
+        caller.throttle().leave();
+      }
     } catch (ForkdException e) {
-      reply = failed(e);
+      reply(failed(e), request, response);
+    } finally {
+      written(began, caller, request, response);
+    }
+  }
+
+  private void written(long began, Caller caller, ServerRequest request, ServerResponse response) {
+    audit.write(
+        new AuditLog.Line(
+            request.prologue().method().text(),
+            request.path().rawPath(),
+            response.status().code(),
+            (System.nanoTime() - began) / 1_000,
+            request.headers().first(HeaderNames.USER_AGENT).orElse(""),
+            caller.name()));
+  }
+
+  private Caller authenticate(ServerRequest request) {
+    String path = request.path().rawPath();
+    return path.equals("/healthz") || path.equals("/healthz/")
+        ? NOBODY
+        : gate.caller(request.headers());
+  }
+
+  private Reply answer(Caller caller, ServerRequest request, ServerResponse response) {
+    try {
+      return routed(caller, request, response);
+    } catch (ForkdException e) {
+      return failed(e);
     } catch (RuntimeException e) {
-      reply = failed(defect(e));
-    }
-    send(reply, response);
-  }
-
-  private void authenticate(String path, ServerRequest request) {
-    if (!path.equals("/healthz") && !path.equals("/healthz/")) {
-      gate.check(request.headers());
+      return failed(defect(e));
     }
   }
 
-  private Reply answer(String path, ServerRequest request, ServerResponse response) {
+  private Reply routed(Caller caller, ServerRequest request, ServerResponse response) {
+    String path = request.path().rawPath();
     String method = request.prologue().method().text();
     String wanted = method.equals("HEAD") ? "GET" : method;
     List<Match> matches = matches(path);
     for (Match match : matches) {
       if (match.route().method().equals(wanted)) {
-        return match.route().handler().handle(new Call(request, match.parameters()));
+        permit(caller, match.route());
+        return match.route().handler().handle(new Call(request, caller, match.parameters()));
       }
     }
     if (matches.isEmpty()) {
@@ -66,6 +98,15 @@ final class Router implements Handler {
     }
     response.header(HeaderNames.ALLOW, allowed(matches));
     return new Reply.Empty(405);
+  }
+
+  private static void permit(Caller caller, Route route) {
+    if (!caller.scope().includes(route.scope())) {
+      throw new ForkdException(
+          FailureKind.FORBIDDEN,
+          "token %s has the scope %s; this takes one with %s"
+              .formatted(caller.name(), caller.scope().word(), route.scope().word()));
+    }
   }
 
   private List<Match> matches(String path) {
@@ -94,7 +135,7 @@ final class Router implements Handler {
     if (failure.kind() == FailureKind.INTERNAL) {
       LOG.error("event=request_defect", e);
     }
-    return new Reply.Document(failure.kind().httpStatus(), Shapes.failure(failure));
+    return new Reply.Failed(failure);
   }
 
   /** What a client is told of a defect; the log has the rest. */
@@ -105,13 +146,40 @@ final class Router implements Handler {
         .thrown(e);
   }
 
+  private static void reply(Reply reply, ServerRequest request, ServerResponse response) {
+    if (request.prologue().method().text().equals("HEAD")) {
+      sendHead(reply, response);
+    } else {
+      send(reply, response);
+    }
+  }
+
+  // The server would send a failure's body even so, and the next reply would begin within it.
+  private static void sendHead(Reply reply, ServerResponse response) {
+    switch (reply) {
+      case Reply.Document(var status, var _) -> head(response, status, "application/json");
+      case Reply.Failed(var failure) ->
+          head(response, failure.kind().httpStatus(), "application/json");
+      case Reply.Text(var status, var type, var _) -> head(response, status, type);
+      case Reply.Empty(var status) -> response.status(Status.create(status)).send();
+      case Reply.Events _ -> head(response, 200, "application/x-ndjson");
+      case Reply.Content(var type, var _) -> head(response, 200, type);
+    }
+  }
+
+  private static void head(ServerResponse response, int status, String type) {
+    response.status(Status.create(status)).header(HeaderNames.CONTENT_TYPE, type).send();
+  }
+
   private static void send(Reply reply, ServerResponse response) {
     switch (reply) {
       case Reply.Document(var status, var body) ->
           send(response, status, "application/json", Json.text(body));
+      case Reply.Failed(var failure) -> sendFailure(failure, response);
       case Reply.Text(var status, var type, var body) -> send(response, status, type, body);
       case Reply.Empty(var status) -> response.status(Status.create(status)).send();
       case Reply.Events(var source) -> ResponseEvents.run(source, response);
+      case Reply.Content content -> ResponseContent.run(content, response);
     }
   }
 
@@ -125,5 +193,13 @@ final class Router implements Handler {
   /** Sends a failure that happened before the first event of a stream. */
   static void sendFailure(ForkdException e, ServerResponse response) {
     send(failed(e), response);
+  }
+
+  private static void sendFailure(Failure failure, ServerResponse response) {
+    int status = failure.kind().httpStatus();
+    if (status == 429 || status == 503) {
+      response.header(HeaderNames.RETRY_AFTER, "1");
+    }
+    send(response, status, "application/json", Json.text(Shapes.failure(failure)));
   }
 }

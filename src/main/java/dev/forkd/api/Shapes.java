@@ -6,8 +6,10 @@ import dev.forkd.model.EvalResult;
 import dev.forkd.model.Event;
 import dev.forkd.model.Failure;
 import dev.forkd.model.ForkdException;
+import dev.forkd.model.LoggedEvent;
 import dev.forkd.model.Pong;
 import dev.forkd.model.SandboxInfo;
+import dev.forkd.model.SandboxOptions;
 import dev.forkd.model.SnapshotDetail;
 import dev.forkd.model.SnapshotInfo;
 import dev.forkd.model.Tag;
@@ -54,6 +56,11 @@ final class Shapes {
     ArrayNode array = Json.array();
     items.forEach(item -> array.add(shape.apply(item)));
     return array;
+  }
+
+  /** One event of a stream, with its number. */
+  static ObjectNode event(LoggedEvent logged) {
+    return event(logged.event()).put("number", logged.number());
   }
 
   static ObjectNode event(Event event) {
@@ -154,7 +161,29 @@ final class Shapes {
         .put("runtime", word(info.runtime()))
         .put("ready_ms", rounded(info.readyMs()));
     info.ended().ifPresentOrElse(how -> node.put("ended", how), () -> node.putNull("ended"));
+    options(node, info);
     return node;
+  }
+
+  private static void options(ObjectNode node, SandboxInfo info) {
+    SandboxOptions options = info.options();
+    orNull(node, "name", options.name());
+    options.labels().forEach(node.putObject("labels")::put);
+    seconds(node, "ttl_secs", options.ttl());
+    if (info.millisLeft().isPresent()) {
+      node.put("expires_in_ms", info.millisLeft().getAsLong());
+    } else {
+      node.putNull("expires_in_ms");
+    }
+    seconds(node, "idle_timeout_secs", options.idle());
+  }
+
+  private static void seconds(ObjectNode node, String field, Duration duration) {
+    if (duration.isZero()) {
+      node.putNull(field);
+    } else {
+      node.put(field, BigDecimal.valueOf(duration.toMillis(), 3).stripTrailingZeros());
+    }
   }
 
   static ObjectNode pong(Pong pong) {

@@ -33,6 +33,7 @@ public final class Cli {
           "ls",
           "exec",
           "call",
+          "cp",
           "eval",
           "ping",
           "kill",
@@ -42,6 +43,7 @@ public final class Cli {
           "serve",
           "stop",
           "doctor",
+          "bench",
           "version");
 
   private Cli() {}
@@ -132,6 +134,7 @@ public final class Cli {
       case "ls" -> new Ls(session);
       case "exec" -> new Exec(session);
       case "call" -> new Call(session);
+      case "cp" -> new Cp(session);
       case "eval" -> new Eval(session);
       case "ping" -> new Ping(session);
       case "kill" -> new Kill(session);
@@ -141,6 +144,7 @@ public final class Cli {
       case "serve" -> new Serve(session);
       case "stop" -> new Stop(session);
       case "doctor" -> new Doctor(session);
+      case "bench" -> new Bench(session);
       case "version" -> new Version(session);
       default -> throw new IllegalArgumentException(verb);
     };

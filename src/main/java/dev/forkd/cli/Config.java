@@ -10,6 +10,7 @@ package dev.forkd.cli;
  * @param tokenFile file with the bearer token that TCP clients must send
  * @param tlsCert PEM certificate chain; TCP is HTTPS then
  * @param tlsKey PEM private key
+ * @param auditLog file with a line for each request; "" = in the state directory, "none" = no log
  * @param branchConcurrency branches that may be made at once
  */
 public record Config(
@@ -18,8 +19,8 @@ public record Config(
     String tokenFile,
     String tlsCert,
     String tlsKey,
+    String auditLog,
     int branchConcurrency) {
-
   /** Where a daemon listens that nobody told otherwise. */
   static final String DEFAULT_BIND = "127.0.0.1:8889";
 }

@@ -14,6 +14,7 @@ import java.util.Map;
  * @param env environment variables of the caller
  * @param cwd directory that relative paths start from
  * @param terminal which of the streams are terminals
+ * @param screen the terminal that the input comes from
  * @param signals what the caller's process was sent
  */
 public record Console(
@@ -23,6 +24,7 @@ public record Console(
     Map<String, String> env,
     Path cwd,
     Terminal terminal,
+    Screen screen,
     Signals signals) {
   /** Input of a caller that has none, such as /dev/null: programs are not offered any. */
   public static final InputStream NO_INPUT = new NoInput();

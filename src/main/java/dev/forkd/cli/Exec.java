@@ -40,6 +40,11 @@ final class Exec extends ProgramCommand {
   @Option(names = "--cold", description = "Always as a new process.")
   private boolean cold;
 
+  @Option(
+      names = {"-t", "-it", "--tty"},
+      description = "At a terminal of its own: keys go to it as they come.")
+  private boolean tty;
+
   Exec(Session session) {
     super(session);
   }
@@ -50,7 +55,16 @@ final class Exec extends ProgramCommand {
   }
 
   @Override
+  boolean terminal() {
+    return tty;
+  }
+
+  @Override
   ObjectNode program() {
+    if (tty && (!session.console().terminal().in() || warm)) {
+      throw new ForkdException(
+          FailureKind.INVALID, "-t takes a terminal as input, and does not go with --warm");
+    }
     if (warm && cold) {
       throw new ForkdException(FailureKind.INVALID, "--warm and --cold exclude each other");
     }

@@ -6,6 +6,8 @@ import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.SandboxId;
 import dev.forkd.model.Tag;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import picocli.CommandLine.Command;
@@ -46,6 +48,24 @@ final class Fork extends DaemonCommand {
       description = "Memory limit of each, in MiB; default: the recipe's.")
   private long memoryLimitMib;
 
+  @Option(names = "--name", paramLabel = "NAME", description = "A name; NAME-1 to NAME-N of many.")
+  private String name = "";
+
+  @Option(
+      names = {"-l", "--label"},
+      paramLabel = "K=V",
+      description = "A label; may repeat.")
+  private Map<String, String> labels = new LinkedHashMap<>();
+
+  @Option(names = "--ttl", paramLabel = "S", description = "Seconds after which it is ended.")
+  private double ttl;
+
+  @Option(
+      names = "--idle-timeout",
+      paramLabel = "S",
+      description = "Seconds without running code after which it is ended.")
+  private double idle;
+
   @Option(names = "--per-child-netns", hidden = true, description = "Every child has one anyway.")
   private boolean perChildNetns;
 
@@ -71,6 +91,7 @@ final class Fork extends DaemonCommand {
     if (memoryLimitMib > 0) {
       body.put("memory_limit_mib", memoryLimitMib);
     }
+    describe(body);
     if (settleSecs < 0) {
       fork(client, body);
       return 0;
@@ -81,6 +102,21 @@ final class Fork extends DaemonCommand {
       settle(client, fork(client, body), told);
     }
     return 0;
+  }
+
+  private void describe(ObjectNode body) {
+    if (!name.isEmpty()) {
+      body.put("name", name);
+    }
+    if (!labels.isEmpty()) {
+      labels.forEach(body.putObject("labels")::put);
+    }
+    if (ttl > 0) {
+      body.put("ttl_secs", ttl);
+    }
+    if (idle > 0) {
+      body.put("idle_timeout_secs", idle);
+    }
   }
 
   private JsonNode fork(ForkdClient client, ObjectNode body) {

@@ -29,6 +29,7 @@ public final class ProcessConsole {
         System.getenv(),
         Path.of("").toAbsolutePath(),
         terminal,
+        terminal.in() ? new SttyScreen() : Screen.NONE,
         signals);
   }
 

@@ -8,6 +8,7 @@ import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.ProgramEvent;
 import dev.forkd.model.SandboxId;
+import dev.forkd.model.TerminalSize;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.time.Duration;
@@ -54,14 +55,22 @@ abstract class ProgramCommand extends DaemonCommand implements Cli.PassesExitCod
   /** "exec" or "call". */
   abstract String verb();
 
+  /** Whether it runs at a terminal of its own. */
+  boolean terminal() {
+    return false;
+  }
+
   /** The fields of the request that say what to run. */
   abstract ObjectNode program();
 
   @Override
   int run(ForkdClient client) throws IOException {
     ObjectNode body = program();
-    boolean input = !noStdin && session.console().hasInput();
+    boolean input = terminal() || (!noStdin && session.console().hasInput());
     body.put("stdin", input);
+    if (terminal()) {
+      body.putObject("pty").put("columns", session.console().terminal().columns());
+    }
     if (!env.isEmpty()) {
       ObjectNode variables = Json.object();
       env.forEach(variables::put);
@@ -72,7 +81,8 @@ abstract class ProgramCommand extends DaemonCommand implements Cli.PassesExitCod
     }
     Duration limit = seconds(timeout);
     try (ProgramStream stream = client.start(new SandboxId(id), verb(), body, limit);
-        var _ = session.console().signals().handle(stream::signal)) {
+        var _ = session.console().signals().handle(stream::signal);
+        var _ = terminal() ? raw(stream) : (Screen.Raw) () -> {}) {
       Thread pump = Thread.ofVirtual().name("stdin").unstarted(() -> pumpInput(stream));
       if (input) {
         pump.start();
@@ -82,6 +92,22 @@ abstract class ProgramCommand extends DaemonCommand implements Cli.PassesExitCod
       } finally {
         pump.interrupt();
       }
+    }
+  }
+
+  private Screen.Raw raw(ProgramStream stream) {
+    return session
+        .console()
+        .screen()
+        .raw(size -> Thread.startVirtualThread(() -> resize(stream, size)));
+  }
+
+  private static void resize(ProgramStream stream, TerminalSize size) {
+    try {
+      stream.resize(size);
+    } catch (ForkdException e) {
+      // It has ended by now: the thread that reads its events tells how.
+      Thread.currentThread().interrupt();
     }
   }
 

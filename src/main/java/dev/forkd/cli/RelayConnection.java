@@ -8,6 +8,7 @@ import dev.forkd.frame.FrameType;
 import dev.forkd.frame.FrameWriter;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
+import dev.forkd.model.TerminalSize;
 import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -21,6 +22,7 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Consumer;
 
 /** One relayed command: its caller's end is {@code native/cli}. */
 final class RelayConnection implements AutoCloseable {
@@ -35,6 +37,7 @@ final class RelayConnection implements AutoCloseable {
   private final RelayOutput out = new RelayOutput(1, this::send);
   private final RelayOutput err = new RelayOutput(2, this::send);
   private final AtomicInteger interruptedBy = new AtomicInteger();
+  private volatile Consumer<TerminalSize> sized = size -> {};
 
   RelayConnection(SocketChannel channel, Wiring wiring) {
     this.channel = channel;
@@ -100,7 +103,19 @@ final class RelayConnection implements AutoCloseable {
         env,
         Path.of(request.text(FieldKey.CWD)),
         terminal,
+        terminal.in() ? this::raw : Screen.NONE,
         signals);
+  }
+
+  // The caller sets its terminal back when the command ends, however it ends.
+  private Screen.Raw raw(Consumer<TerminalSize> wanted) {
+    sized = wanted;
+    try {
+      send(new Frame(FrameType.TERMINAL, ID));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    return () -> sized = size -> {};
   }
 
   private static PrintStream print(OutputStream stream, boolean byLine) {
@@ -130,6 +145,11 @@ final class RelayConnection implements AutoCloseable {
         long bytes = fields.integer(FieldKey.BYTES, 0, 0, Frame.MAX_LENGTH);
         (fields.integer(FieldKey.STREAM, 1, 1, 2) == 1 ? out : err).credit(bytes);
       }
+      case FrameType.RESIZE ->
+          sized.accept(
+              new TerminalSize(
+                  (int) fields.integer(FieldKey.ROWS, TerminalSize.USUAL.rows(), 1, 10_000),
+                  (int) fields.integer(FieldKey.COLUMNS, TerminalSize.USUAL.columns(), 1, 10_000)));
       case FrameType.SIGNAL -> {
         int number = (int) fields.integer(FieldKey.SIGNAL, Signals.SIGTERM, 1, MAX_SIGNAL);
         // A handler may wait for the daemon; this thread has windows and input to bring meanwhile.

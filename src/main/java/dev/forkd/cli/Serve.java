@@ -58,6 +58,12 @@ final class Serve implements Callable<Integer> {
   private String tlsKey = "";
 
   @Option(
+      names = "--audit-log",
+      paramLabel = "FILE",
+      description = "A line for each request; default logs/audit.log, or none [FORKD_AUDIT_LOG].")
+  private String auditLog = "";
+
+  @Option(
       names = "--branch-concurrency",
       paramLabel = "N",
       description = "Branches that may be made at once; default 4 [FORKD_BRANCH_CONCURRENCY].")
@@ -86,8 +92,13 @@ final class Serve implements Callable<Integer> {
             path(or(tokenFile, "FORKD_TOKEN_FILE", "")),
             path(or(tlsCert, "FORKD_TLS_CERT", "")),
             path(or(tlsKey, "FORKD_TLS_KEY", "")),
+            auditLog(or(auditLog, "FORKD_AUDIT_LOG", "")),
             count("--branch-concurrency", or(branchConcurrency, "FORKD_BRANCH_CONCURRENCY", "4")));
     return session.wiring().serve(config, session.console());
+  }
+
+  private String auditLog(String text) {
+    return text.equals("none") ? text : path(text);
   }
 
   private String path(String text) {

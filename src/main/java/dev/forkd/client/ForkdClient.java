@@ -193,6 +193,20 @@ public final class ForkdClient implements AutoCloseable {
     transport.bytes(new Transport.Route("DELETE", "/v1/sandboxes/" + id), NOTHING, TIMEOUT);
   }
 
+  /** The files of a sandbox. */
+  public RemoteFiles files(SandboxId id) {
+    return new RemoteFiles(transport, id);
+  }
+
+  /**
+   * Lets a sandbox's times start again.
+   *
+   * @param body optionally ttl_secs and idle_timeout_secs
+   */
+  public JsonNode renew(SandboxId id, ObjectNode body) {
+    return post("/v1/sandboxes/" + id + "/renew", body, TIMEOUT);
+  }
+
   /** Asks agent and runtime to answer. */
   public JsonNode ping(SandboxId id) {
     Transport.Route route = new Transport.Route("POST", "/v1/sandboxes/" + id + "/ping");

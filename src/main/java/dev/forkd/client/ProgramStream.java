@@ -7,11 +7,13 @@ import dev.forkd.model.ForkdException;
 import dev.forkd.model.ProgramEvent;
 import dev.forkd.model.RunningProgram;
 import dev.forkd.model.SandboxId;
+import dev.forkd.model.TerminalSize;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Base64;
 import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
 
 /**
  * A program that runs in a sandbox while its output streams here. One thread takes events, another
@@ -136,6 +138,15 @@ public final class ProgramStream implements RunningProgram {
   public void signal(int number) {
     byte[] body = Json.text(Json.object().put("signal", number)).getBytes(StandardCharsets.UTF_8);
     transport.bytes(new Transport.Route("POST", route + "signal"), body, CONTROL);
+  }
+
+  @Override
+  public void resize(TerminalSize size) {
+    ObjectNode body = Json.object().put("rows", size.rows()).put("columns", size.columns());
+    transport.bytes(
+        new Transport.Route("POST", route + "resize"),
+        Json.text(body).getBytes(StandardCharsets.UTF_8),
+        CONTROL);
   }
 
   @Override

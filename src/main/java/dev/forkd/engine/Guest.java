@@ -6,6 +6,7 @@ import dev.forkd.model.ForkdException;
 import dev.forkd.model.Pong;
 import dev.forkd.model.ProgramSpec;
 import dev.forkd.model.RunningProgram;
+import dev.forkd.model.SandboxFiles;
 import dev.forkd.model.SandboxId;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -65,6 +66,9 @@ public interface Guest extends AutoCloseable {
 
   /** Writes a file of the sandbox, atomically. */
   void writeFile(String path, int mode, InputStream from, Duration deadline);
+
+  /** Its files and directories, by absolute paths. */
+  SandboxFiles files();
 
   /**
    * Makes a snapshot of the sandbox as it is; the sandbox runs on.

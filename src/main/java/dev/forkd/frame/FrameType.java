@@ -15,10 +15,16 @@ public final class FrameType {
   public static final int READ_FILE = 0x07;
   public static final int WRITE_FILE = 0x08;
   public static final int IDENTITY = 0x09;
+  public static final int STAT = 0x0A;
+  public static final int LIST = 0x0B;
+  public static final int MAKE_DIRECTORY = 0x0C;
+  public static final int REMOVE = 0x0D;
+  public static final int LINK = 0x0E;
   public static final int INPUT = 0x10;
   public static final int WINDOW = 0x11;
   public static final int SIGNAL = 0x12;
   public static final int CANCEL = 0x13;
+  public static final int RESIZE = 0x14;
 
   // Agent channel, agent to host.
   public static final int WELCOME = 0x81;
@@ -29,6 +35,8 @@ public final class FrameType {
   public static final int RESULT = 0x86;
   public static final int DONE = 0x87;
   public static final int WINDOW_STDIN = 0x88;
+  // Only of the relay: the caller's terminal is to hand every key on.
+  public static final int TERMINAL = 0x89;
   public static final int RUNTIME_ENDED = 0x90;
   public static final int ERROR = 0xFF;
 

@@ -9,6 +9,8 @@ public enum FailureKind {
   INVALID(400, 2, false),
   /** No or a wrong bearer token. */
   UNAUTHENTICATED(401, 3, false),
+  /** The caller is known and may not do that. */
+  FORBIDDEN(403, 3, false),
   /** The named thing does not exist. */
   NOT_FOUND(404, 4, false),
   /** The thing exists, but its state forbids the request. */
@@ -17,6 +19,8 @@ public enum FailureKind {
   TOO_LARGE(413, 2, false),
   /** The body's media type is not JSON. */
   UNSUPPORTED_MEDIA(415, 2, false),
+  /** The caller asks more often, or for more at once, than it may. */
+  LIMITED(429, 6, true),
   /** A limit, a disk or a queue is full. */
   EXHAUSTED(503, 6, true),
   /** This host or engine cannot do that. */

@@ -3,6 +3,7 @@ package dev.forkd.model;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * A program to run inside a sandbox.
@@ -12,20 +13,35 @@ import java.util.Map;
  * @param cwd absolute working directory; "" = the recipe's
  * @param user name, uid or uid:gid inside the sandbox; "" = root of the sandbox
  * @param stdin whether input will be sent; otherwise it reads /dev/null
+ * @param terminal its input and outputs are one terminal of this size, its own; stderr comes as
+ *     stdout
  * @param timeout after it the process group gets SIGTERM, then SIGKILL; zero = none
  */
+@SuppressWarnings("OptionalUsedAsFieldOrParameterType")
 public record ProgramSpec(
     Program program,
     Map<String, String> env,
     String cwd,
     String user,
     boolean stdin,
+    Optional<TerminalSize> terminal,
     Duration timeout) {
   public ProgramSpec {
     env = Map.copyOf(env);
     if (timeout.isNegative()) {
       throw new ForkdException(FailureKind.INVALID, "timeout must not be negative");
     }
+  }
+
+  /** A program without a terminal. */
+  public ProgramSpec(
+      Program program,
+      Map<String, String> env,
+      String cwd,
+      String user,
+      boolean stdin,
+      Duration timeout) {
+    this(program, env, cwd, user, stdin, Optional.empty(), timeout);
   }
 
   /** A program with the defaults of everything else. */

@@ -120,14 +120,20 @@ public sealed interface Request<R> {
    *
    * @param n 1 to 1000
    * @param memoryLimitMib overrides the recipe's limit
+   * @param options name, labels and times
    */
-  record Fork(Tag tag, int n, OptionalLong memoryLimitMib)
+  record Fork(Tag tag, int n, OptionalLong memoryLimitMib, SandboxOptions options)
       implements Request<java.util.List<SandboxInfo>> {
     /** The most sandboxes that one request may ask for. */
     public static final int MAX_N = 1000;
 
     public Fork {
       checkN(n);
+    }
+
+    /** Without a name, labels or times. */
+    public Fork(Tag tag, int n, OptionalLong memoryLimitMib) {
+      this(tag, n, memoryLimitMib, SandboxOptions.NONE);
     }
 
     /** Fails when that many sandboxes may not be asked for. */
@@ -141,15 +147,32 @@ public sealed interface Request<R> {
     }
   }
 
-  /**
-   * Sandboxes, ordered by id.
-   *
-   * @param all whether also those that have ended by themselves
-   */
-  record ListSandboxes(boolean all) implements Request<java.util.List<SandboxInfo>> {}
+  /** Sandboxes, ordered by id. */
+  record ListSandboxes(SandboxFilter filter) implements Request<java.util.List<SandboxInfo>> {}
 
   /** One sandbox. */
   record GetSandbox(SandboxId id) implements Request<SandboxInfo> {}
+
+  /**
+   * Let a sandbox's times start again.
+   *
+   * @param ttl empty = as long as before; zero = for ever
+   * @param idle empty = as long as before; zero = for ever
+   */
+  record Renew(SandboxId id, Optional<Duration> ttl, Optional<Duration> idle)
+      implements Request<SandboxInfo> {}
+
+  /**
+   * Wait until a sandbox answers, or until it has ended.
+   *
+   * @param ended what to wait for
+   * @param timeout after which the request fails with TIMEOUT
+   */
+  record AwaitSandbox(SandboxId id, boolean ended, Duration timeout)
+      implements Request<SandboxInfo> {}
+
+  /** Wait until a snapshot is written no more: it is ready, or has failed. */
+  record AwaitSnapshot(Tag tag, Duration timeout) implements Request<SnapshotInfo> {}
 
   /** End a sandbox and everything in it. */
   record Destroy(SandboxId id) implements Request<Done> {}
@@ -167,6 +190,9 @@ public sealed interface Request<R> {
   @SuppressWarnings("ArrayRecordComponent") // made and read once, never compared
   record RunToEnd(SandboxId id, ProgramSpec program, WarmUse warm, byte[] stdin)
       implements Request<CompletedProgram> {}
+
+  /** The files of a sandbox; the caller closes it. */
+  record OpenFiles(SandboxId id) implements Request<OpenedFiles> {}
 
   /** A program that {@link Run} started and nobody has closed yet. */
   record FindProgram(SandboxId id, String program) implements Request<RunningProgram> {}
@@ -193,6 +219,15 @@ public sealed interface Request<R> {
       }
     }
   }
+
+  /**
+   * The events behind a number, oldest first, at most 500; waits for the first of them.
+   *
+   * @param number of the last event that is known; -1 = the newest there is
+   * @param patience after which the answer is empty
+   */
+  record FollowEvents(long number, Duration patience)
+      implements Request<java.util.List<LoggedEvent>> {}
 
   /** Nothing to say but that it is done. */
   enum Done {

@@ -26,6 +26,13 @@ public interface RunningProgram extends AutoCloseable {
   /** Sends a signal to its process group. */
   void signal(int number);
 
+  /**
+   * Tells its terminal's size.
+   *
+   * @throws ForkdException INVALID when it has none
+   */
+  void resize(TerminalSize size);
+
   @Override
   void close();
 }

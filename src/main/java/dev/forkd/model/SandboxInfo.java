@@ -19,6 +19,8 @@ import java.util.OptionalLong;
  * @param branches how many snapshots were branched from it
  * @param lastBranch directory of the last one
  * @param ended how it ended, when it ended by itself: a sentence for people
+ * @param options what whoever forked it said of it
+ * @param millisLeft of its time to live, when it has one
  */
 @SuppressWarnings("OptionalUsedAsFieldOrParameterType")
 public record SandboxInfo(
@@ -34,7 +36,9 @@ public record SandboxInfo(
     double readyMs,
     int branches,
     Optional<String> lastBranch,
-    Optional<String> ended) {
+    Optional<String> ended,
+    SandboxOptions options,
+    OptionalLong millisLeft) {
   /** Whether it lives. */
   public enum State {
     RUNNING,

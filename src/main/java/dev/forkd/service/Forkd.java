@@ -25,6 +25,8 @@ public final class Forkd implements AutoCloseable {
   private final Runs runs;
   private final Branches branches;
   private final Workspaces workspaces;
+  private final Waits waits;
+  private final Reaper reaper;
 
   private Forkd(Parts parts) {
     this.parts = parts;
@@ -38,6 +40,8 @@ public final class Forkd implements AutoCloseable {
     BranchWriting writing = new BranchWriting(parts, snapshots, sandboxes, warming, metrics);
     this.branches = new Branches(parts, snapshots, sandboxes, forks, writing);
     this.workspaces = new Workspaces(parts, snapshots, sandboxes, forking, branches);
+    this.waits = new Waits(snapshots, sandboxes, parts.registry());
+    this.reaper = new Reaper(sandboxes::endOverdue);
   }
 
   /** Starts the service on what earlier daemons left in the registry. */
@@ -76,8 +80,11 @@ public final class Forkd implements AutoCloseable {
             yield Request.Done.DONE;
           }
           case Request.Fork fork -> forking.fork(fork);
-          case Request.ListSandboxes(var all) -> sandboxes.list(all);
+          case Request.ListSandboxes(var filter) -> sandboxes.list(filter);
           case Request.GetSandbox(var id) -> sandboxes.get(id);
+          case Request.Renew renew -> sandboxes.renew(renew);
+          case Request.AwaitSandbox await -> waits.sandbox(await);
+          case Request.AwaitSnapshot await -> waits.snapshot(await);
           case Request.Destroy(var id) -> {
             sandboxes.destroy(id);
             yield Request.Done.DONE;
@@ -86,8 +93,11 @@ public final class Forkd implements AutoCloseable {
           case Request.Eval eval -> runs.eval(eval);
           case Request.Run run -> runs.run(run);
           case Request.RunToEnd run -> runs.runToEnd(run);
+          case Request.OpenFiles(var id) -> runs.files(id);
           case Request.FindProgram find -> runs.find(find);
           case Request.ListEvents(var limit) -> parts.registry().events(limit);
+          case Request.FollowEvents(var number, var patience) ->
+              parts.registry().follow(number, patience);
         };
     return (R) answer;
   }
@@ -135,6 +145,11 @@ public final class Forkd implements AutoCloseable {
         snapshots.dependents(tag));
   }
 
+  /** The number of the newest event; 0 when there has been none. */
+  public long newestEvent() {
+    return parts.registry().newestEvent();
+  }
+
   /** The metrics as Prometheus text, format 0.0.4. */
   public String metricsText() {
     return metrics.text(
@@ -162,6 +177,7 @@ public final class Forkd implements AutoCloseable {
   @Override
   public void close() {
     long began = System.nanoTime();
+    reaper.close();
     branches.refuse();
     try {
       sandboxes.close();

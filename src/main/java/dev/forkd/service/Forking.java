@@ -33,6 +33,7 @@ final class Forking {
 
   /** All n sandboxes, each of which has answered; or none. */
   List<SandboxInfo> fork(Request.Fork request) {
+    sandboxes.checkNames(request.options(), request.n());
     try (Lease lease = snapshots.lease(request.tag())) {
       WarmTemplate template = lease.template();
       try {
@@ -57,8 +58,9 @@ final class Forking {
       if (pooled < request.n()) {
         children.addAll(forked(request.n() - pooled, limits, lease, template, began));
       }
-      List<SandboxInfo> infos = sandboxes.commit(children, template);
-      metrics.forked(request.n(), Durations.secondsSince(began));
+      List<SandboxInfo> infos = sandboxes.commit(children, template, request.options());
+      double seconds = Durations.secondsSince(began);
+      metrics.forked(request.tag(), lease.engine(), request.n(), pooled, seconds);
       LOG.info(
           "event=sandboxes_forked tag={} n={} pooled={} first={} ms={}",
           request.tag(),

@@ -1,5 +1,7 @@
 package dev.forkd.service;
 
+import dev.forkd.model.EngineName;
+import dev.forkd.model.Tag;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
@@ -15,9 +17,13 @@ final class Metrics {
   /** How a sandbox ends that somebody destroyed. */
   static final String DESTROYED = "destroyed";
 
+  /** Snapshots that have a histogram of their own; the others share one with an empty name. */
+  private static final int MAX_SERIES = 100;
+
   private final LongAdder forks = new LongAdder();
   private final LongAdder failedForks = new LongAdder();
-  private final Histogram forkSeconds = new Histogram();
+  private final LongAdder pooled = new LongAdder();
+  private final Map<String, Histogram> forkSeconds = new ConcurrentHashMap<>();
   private final Map<String, Histogram> runSeconds = new ConcurrentHashMap<>();
   private final Map<String, LongAdder> ended = new ConcurrentHashMap<>();
 
@@ -31,10 +37,17 @@ final class Metrics {
       IntSupplier branches,
       int branchCap) {}
 
-  /** A batch of n was handed over. */
-  void forked(int n, double seconds) {
+  /** A batch of n was handed over, of which so many came from the pool. */
+  void forked(Tag tag, EngineName engine, int n, int fromPool, double seconds) {
     forks.add(n);
-    forkSeconds.observe(seconds);
+    pooled.add(fromPool);
+    String snapshot = "snapshot=\"" + tag + "\"";
+    String labels = "engine=\"" + engine.word() + "\",";
+    boolean room = forkSeconds.containsKey(labels + snapshot) || forkSeconds.size() < MAX_SERIES;
+    // Tags are the users' own, so series have to be bounded here.
+    forkSeconds
+        .computeIfAbsent(labels + (room ? snapshot : "snapshot=\"\""), k -> new Histogram())
+        .observe(seconds);
   }
 
   void forkFailed() {
@@ -52,9 +65,11 @@ final class Metrics {
     String kind =
         lower.equals(DESTROYED)
             ? DESTROYED
-            : lower.contains("out of memory")
-                ? "oom"
-                : lower.contains("signal") ? "signal" : "other";
+            : lower.startsWith("expired:")
+                ? "expired"
+                : lower.contains("out of memory")
+                    ? "oom"
+                    : lower.contains("signal") ? "signal" : "other";
     ended.computeIfAbsent(kind, k -> new LongAdder()).increment();
   }
 
@@ -71,7 +86,7 @@ final class Metrics {
     out.append("forkd_build_info{version=\"%s\"} 1%n".formatted(gauges.version()));
     counters(out);
     head(out, "forkd_fork_seconds", "histogram", "Batches, from lease to the last answer.");
-    forkSeconds.write(out, "forkd_fork_seconds", "");
+    new TreeMap<>(forkSeconds).forEach((labels, it) -> it.write(out, "forkd_fork_seconds", labels));
     head(out, "forkd_run_seconds", "histogram", "Programs run to their end, and evals.");
     new TreeMap<>(runSeconds)
         .forEach((kind, it) -> it.write(out, "forkd_run_seconds", "kind=\"" + kind + "\""));
@@ -82,6 +97,8 @@ final class Metrics {
   private void counters(StringBuilder out) {
     head(out, "forkd_forks_total", "counter", "Sandboxes handed out.");
     out.append("forkd_forks_total %d%n".formatted(forks.sum()));
+    head(out, "forkd_pool_hits_total", "counter", "Sandboxes that came from a pool.");
+    out.append("forkd_pool_hits_total %d%n".formatted(pooled.sum()));
     head(out, "forkd_fork_failures_total", "counter", "Batches that failed.");
     out.append("forkd_fork_failures_total %d%n".formatted(failedForks.sum()));
     head(out, "forkd_sandboxes_ended_total", "counter", "Sandboxes that ended, by reason.");

@@ -6,6 +6,7 @@ import dev.forkd.model.ProgramEvent;
 import dev.forkd.model.RunningProgram;
 import dev.forkd.model.SandboxId;
 import dev.forkd.model.StartedProgram;
+import dev.forkd.model.TerminalSize;
 import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -29,10 +30,10 @@ final class Programs {
     }
   }
 
-  /** Names a program until it is closed. */
-  StartedProgram add(SandboxId sandbox, RunningProgram program, boolean warm) {
+  /** Names a program until it is closed; the sandbox is in use as long. */
+  StartedProgram add(SandboxId sandbox, RunningProgram program, boolean warm, Lifetime.Use use) {
     String name = "p-%04x".formatted(sequence.getAndIncrement());
-    RunningProgram named = new Named(name, program);
+    RunningProgram named = new Named(name, program, use);
     programs.put(name, new Entry(sandbox, named));
     return new StartedProgram(name, warm, named);
   }
@@ -54,10 +55,12 @@ final class Programs {
   private final class Named implements RunningProgram {
     private final String name;
     private final RunningProgram program;
+    private final Lifetime.Use use;
 
-    Named(String name, RunningProgram program) {
+    Named(String name, RunningProgram program, Lifetime.Use use) {
       this.name = name;
       this.program = program;
+      this.use = use;
     }
 
     @Override
@@ -86,8 +89,15 @@ final class Programs {
     }
 
     @Override
+    public void resize(TerminalSize size) {
+      program.resize(size);
+    }
+
+    @Override
     public void close() {
-      programs.remove(name);
+      if (programs.remove(name) != null) {
+        use.close();
+      }
       program.close();
     }
   }

@@ -5,12 +5,14 @@ import dev.forkd.model.EvalResult;
 import dev.forkd.model.ExitStatus;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
+import dev.forkd.model.OpenedFiles;
 import dev.forkd.model.Pong;
 import dev.forkd.model.ProgramEvent;
 import dev.forkd.model.ProgramSpec;
 import dev.forkd.model.Recipe;
 import dev.forkd.model.Request;
 import dev.forkd.model.RunningProgram;
+import dev.forkd.model.SandboxId;
 import dev.forkd.model.StartedProgram;
 import java.math.BigDecimal;
 import java.time.Duration;
@@ -45,11 +47,17 @@ final class Runs {
 
   EvalResult eval(Request.Eval request) {
     long began = System.nanoTime();
-    try {
-      return sandboxes.running(request.id()).guest().eval(request.code(), request.timeout());
+    Sandbox.Running sandbox = sandboxes.running(request.id());
+    try (var _ = sandbox.lifetime().use()) {
+      return sandbox.guest().eval(request.code(), request.timeout());
     } finally {
       metrics.ran("eval", Durations.secondsSince(began));
     }
+  }
+
+  OpenedFiles files(SandboxId id) {
+    Sandbox.Running sandbox = sandboxes.running(id);
+    return new OpenedFiles(sandbox.guest().files(), sandbox.lifetime().use()::close);
   }
 
   RunningProgram find(Request.FindProgram request) {
@@ -75,7 +83,7 @@ final class Runs {
     return switch (choose(sandbox, request.program(), request.warm())) {
       case WarmExec.Choice.Warm(var program) -> {
         RunningProgram running = sandbox.guest().run(with(request.program(), program));
-        yield new Start(programs.add(request.id(), running, true), "");
+        yield new Start(add(sandbox, running, true), "");
       }
       case WarmExec.Choice.Cold _ -> cold(sandbox, request);
     };
@@ -84,11 +92,15 @@ final class Runs {
   private Start cold(Sandbox.Running sandbox, Request.Run request) {
     try {
       RunningProgram running = sandbox.guest().run(request.program());
-      return new Start(programs.add(request.id(), running, false), "");
+      return new Start(add(sandbox, running, false), "");
     } catch (ForkdException e) {
       RunningProgram unstarted = UnstartedProgram.of(e).orElseThrow(() -> e);
-      return new Start(programs.add(request.id(), unstarted, false), e.failure().message());
+      return new Start(add(sandbox, unstarted, false), e.failure().message());
     }
+  }
+
+  private StartedProgram add(Sandbox.Running sandbox, RunningProgram program, boolean warm) {
+    return programs.add(sandbox.row().id(), program, warm, sandbox.lifetime().use());
   }
 
   private static WarmExec.Choice choose(
@@ -128,7 +140,13 @@ final class Runs {
 
   private static ProgramSpec with(ProgramSpec spec, ProgramSpec.Program program) {
     return new ProgramSpec(
-        program, spec.env(), spec.cwd(), spec.user(), spec.stdin(), spec.timeout());
+        program,
+        spec.env(),
+        spec.cwd(),
+        spec.user(),
+        spec.stdin(),
+        spec.terminal(),
+        spec.timeout());
   }
 
   /** Runs a program to its end, with its input given and its output collected. */

@@ -3,6 +3,7 @@ package dev.forkd.service;
 import dev.forkd.engine.Guest;
 import dev.forkd.model.Pong;
 import dev.forkd.model.SandboxInfo;
+import dev.forkd.model.SandboxOptions;
 import dev.forkd.store.SandboxRow;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -11,6 +12,9 @@ import java.util.OptionalLong;
 sealed interface Sandbox {
   /** Its journal entry. */
   SandboxRow row();
+
+  /** What was said of it when it was forked. */
+  SandboxOptions options();
 
   /** What is told of it. */
   SandboxInfo info();
@@ -21,30 +25,50 @@ sealed interface Sandbox {
    * @param guest to talk to
    * @param template kept alive by it
    * @param readyMs from the request to its answer
+   * @param lifetime its name, labels and times
    */
-  record Running(SandboxRow row, Guest guest, WarmTemplate template, double readyMs)
+  record Running(
+      SandboxRow row, Guest guest, WarmTemplate template, double readyMs, Lifetime lifetime)
       implements Sandbox {
+    @Override
+    public SandboxOptions options() {
+      return lifetime.options();
+    }
+
     @Override
     public SandboxInfo info() {
       return describe(
-          row, SandboxInfo.State.RUNNING, guest.runtime(), guest.network().orElse(""), readyMs);
+          this,
+          SandboxInfo.State.RUNNING,
+          guest.runtime(),
+          guest.network().orElse(""),
+          readyMs,
+          lifetime.millisLeft());
     }
   }
 
   /** It ended by itself and is remembered. */
-  record Ended(SandboxRow row, double readyMs) implements Sandbox {
+  record Ended(SandboxRow row, double readyMs, SandboxOptions options) implements Sandbox {
     @Override
     public SandboxInfo info() {
-      return describe(row, SandboxInfo.State.ENDED, Pong.RuntimeState.ENDED, "", readyMs);
+      return describe(
+          this,
+          SandboxInfo.State.ENDED,
+          Pong.RuntimeState.ENDED,
+          "",
+          readyMs,
+          OptionalLong.empty());
     }
   }
 
   private static SandboxInfo describe(
-      SandboxRow row,
+      Sandbox sandbox,
       SandboxInfo.State state,
       Pong.RuntimeState runtime,
       String netns,
-      double readyMs) {
+      double readyMs,
+      OptionalLong millisLeft) {
+    SandboxRow row = sandbox.row();
     long mib = row.memoryLimitMib();
     return new SandboxInfo(
         row.id(),
@@ -59,7 +83,9 @@ sealed interface Sandbox {
         readyMs,
         row.branches().count(),
         present(row.branches().lastDir()),
-        present(row.ended()));
+        present(row.ended()),
+        sandbox.options(),
+        millisLeft);
   }
 
   private static Optional<String> present(String text) {

@@ -2,8 +2,11 @@ package dev.forkd.service;
 
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
+import dev.forkd.model.Request;
+import dev.forkd.model.SandboxFilter;
 import dev.forkd.model.SandboxId;
 import dev.forkd.model.SandboxInfo;
+import dev.forkd.model.SandboxOptions;
 import dev.forkd.model.Tag;
 import dev.forkd.store.SandboxRow;
 import java.nio.file.Path;
@@ -11,9 +14,11 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Deque;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Predicate;
 import org.slf4j.Logger;
@@ -60,17 +65,19 @@ final class Sandboxes {
       }
     }
     synchronized (this) {
-      gone.forEach(row -> remember(new Sandbox.Ended(row, 0), unknown));
+      gone.forEach(row -> remember(new Sandbox.Ended(row, 0, SandboxOptions.NONE), unknown));
     }
     parts.registry().journal(gone);
     parts.registry().strike(unknown);
     LOG.info("event=sandboxes_loaded ended={} struck={}", gone.size(), unknown.size());
   }
 
-  /** The running ones, ordered by id; all of them when asked for. */
-  synchronized List<SandboxInfo> list(boolean all) {
+  /** Those that the filter shows, ordered by id. */
+  synchronized List<SandboxInfo> list(SandboxFilter filter) {
     return sandboxes.values().stream()
-        .filter(sandbox -> all || sandbox instanceof Sandbox.Running)
+        .filter(sandbox -> filter.all() || sandbox instanceof Sandbox.Running)
+        .filter(one -> filter.shows(one.row().id(), one.row().tag(), one.options()))
+        .limit(filter.limit() == 0 ? Long.MAX_VALUE : filter.limit())
         .map(Sandbox::info)
         .toList();
   }
@@ -96,7 +103,7 @@ final class Sandboxes {
   synchronized Sandbox.Running running(SandboxId id) {
     return switch (find(id)) {
       case Sandbox.Running running -> running;
-      case Sandbox.Ended(var row, _) ->
+      case Sandbox.Ended(var row, _, _) ->
           throw new ForkdException(
               FailureKind.CONFLICT, "sandbox " + id + " has ended: " + row.ended());
     };
@@ -106,22 +113,29 @@ final class Sandboxes {
     return Optional.ofNullable(sandboxes.get(id)).orElseThrow(() -> notFound(id));
   }
 
-  /** Makes a batch visible; each sandbox keeps the template from now on. */
-  List<SandboxInfo> commit(List<Child> children, WarmTemplate template) {
+  /**
+   * Makes a batch visible; each sandbox keeps the template from now on.
+   *
+   * @throws ForkdException CONFLICT when a name of it is taken
+   */
+  List<SandboxInfo> commit(List<Child> children, WarmTemplate template, SandboxOptions options) {
     List<Sandbox.Running> batch = new ArrayList<>(children.size());
     synchronized (this) {
       if (closed) {
         throw new ForkdException(FailureKind.UNAVAILABLE, "the daemon is stopping");
       }
+      checkNames(options, children.size());
       for (Child child : children) {
         template.acquire();
+        Lifetime lifetime = new Lifetime(options.child(batch.size(), children.size()));
         Sandbox.Running running =
-            new Sandbox.Running(child.row(), child.guest(), template, child.readyMs());
+            new Sandbox.Running(child.row(), child.guest(), template, child.readyMs(), lifetime);
         sandboxes.put(child.row().id(), running);
         snapshots.sandboxes(child.row().tag(), 1);
         batch.add(running);
       }
     }
+    created(batch);
     for (Sandbox.Running running : batch) {
       running
           .guest()
@@ -131,18 +145,75 @@ final class Sandboxes {
     return batch.stream().map(Sandbox::info).toList();
   }
 
+  /** Fails when a name that the options give to n sandboxes is taken by one that runs. */
+  synchronized void checkNames(SandboxOptions options, int n) {
+    if (options.name().isEmpty()) {
+      return;
+    }
+    Set<String> taken = new HashSet<>();
+    sandboxes.values().stream()
+        .filter(Sandbox.Running.class::isInstance)
+        .forEach(sandbox -> taken.add(sandbox.options().name()));
+    for (int i = 0; i < n; i++) {
+      String name = options.child(i, n).name();
+      if (taken.contains(name)) {
+        throw new ForkdException(
+            FailureKind.CONFLICT,
+            "a sandbox with the name " + name + " runs already: end it, or choose another name");
+      }
+    }
+  }
+
+  private void created(List<Sandbox.Running> batch) {
+    parts
+        .registry()
+        .note(
+            batch.stream()
+                .map(one ->
+                    parts.event(
+                        "sandbox.created", one.row().id().text(), "from " + one.row().tag()))
+                .toList());
+  }
+
+  /** Lets its times start again. */
+  SandboxInfo renew(Request.Renew request) {
+    Sandbox.Running running = running(request.id());
+    SandboxOptions now = running.options();
+    running.lifetime().renew(request.ttl().orElse(now.ttl()), request.idle().orElse(now.idle()));
+    parts.registry().note(parts.event("sandbox.renewed", request.id().text(), ""));
+    return get(request.id());
+  }
+
+  /** Ends those whose time is over, each on a thread of its own. */
+  void endOverdue() {
+    List<Sandbox.Running> overdue;
+    synchronized (this) {
+      overdue =
+          sandboxes.values().stream()
+              .filter(Sandbox.Running.class::isInstance)
+              .map(Sandbox.Running.class::cast)
+              .filter(running -> running.lifetime().over().isPresent())
+              .toList();
+    }
+    overdue.forEach(running ->
+        running
+            .lifetime()
+            .over()
+            .ifPresent(why -> Thread.startVirtualThread(() -> ended(running, why))));
+  }
+
   private void ended(Sandbox.Running running, String told) {
     String why = printable(told);
     SandboxRow row;
     List<SandboxId> forgotten = new ArrayList<>();
     synchronized (this) {
       Sandbox now = sandboxes.get(running.row().id());
-      if (!(now instanceof Sandbox.Running(var latest, var guest, _, _))
+      if (!(now instanceof Sandbox.Running(var latest, var guest, _, _, _))
           || !guest.equals(running.guest())) {
         return; // destroyed meanwhile
       }
       row = latest.ended(why);
-      remember(new Sandbox.Ended(row, running.readyMs()), forgotten);
+      remember(new Sandbox.Ended(row, running.readyMs(), running.options()), forgotten);
     }
     LOG.warn("event=sandbox_ended id={} tag={} reason=\"{}\"", row.id(), row.tag(), why);
     metrics.ended(why);
@@ -161,7 +232,9 @@ final class Sandboxes {
     if (sandboxes.get(id) instanceof Sandbox.Running running) {
       SandboxRow row = running.row().branched(dir.toString());
       sandboxes.put(
-          id, new Sandbox.Running(row, running.guest(), running.template(), running.readyMs()));
+          id,
+          new Sandbox.Running(
+              row, running.guest(), running.template(), running.readyMs(), running.lifetime()));
       parts.registry().journal(List.of(row)); // before whoever ends it strikes it out
     }
   }
@@ -195,6 +268,7 @@ final class Sandboxes {
       metrics.ended(Metrics.DESTROYED);
     }
     parts.registry().strike(List.of(id));
+    parts.registry().note(parts.event("sandbox.destroyed", id.text(), ""));
     LOG.info(
         "event=sandbox_destroyed id={} tag={} ms={}",
         id,

@@ -5,6 +5,7 @@ import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.ProgramEvent;
 import dev.forkd.model.RunningProgram;
+import dev.forkd.model.TerminalSize;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -31,6 +32,8 @@ final class UnstartedProgram implements RunningProgram {
       case CONFLICT -> Optional.of(new UnstartedProgram(message, 126));
       case INVALID,
           UNAUTHENTICATED,
+          FORBIDDEN,
+          LIMITED,
           TOO_LARGE,
           UNSUPPORTED_MEDIA,
           EXHAUSTED,
@@ -67,6 +70,11 @@ final class UnstartedProgram implements RunningProgram {
 
   @Override
   public void signal(int number) {
+    // It has ended already.
+  }
+
+  @Override
+  public void resize(TerminalSize size) {
     // It has ended already.
   }
 

@@ -63,6 +63,9 @@ public final class WarmExec {
     if (variable.isPresent()) {
       return new Choice.Cold(variable.get() + " is read when an interpreter starts");
     }
+    if (spec.terminal().isPresent()) {
+      return new Choice.Cold("it runs at a terminal of its own");
+    }
     if (!spec.user().isEmpty()) {
       return new Choice.Cold("it runs as another user than the runtime");
     }

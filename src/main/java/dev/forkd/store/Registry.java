@@ -2,13 +2,14 @@ package dev.forkd.store;
 
 import dev.forkd.model.EngineName;
 import dev.forkd.model.Event;
+import dev.forkd.model.LoggedEvent;
 import dev.forkd.model.SandboxId;
 import dev.forkd.model.Tag;
 import java.nio.file.Path;
-import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.time.Duration;
 import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
@@ -16,16 +17,18 @@ import java.util.Locale;
 /** Snapshots, the sandbox journal and recent events, in one SQLite file. Thread-safe. */
 public final class Registry implements AutoCloseable {
   /** Events kept; older ones go. */
-  public static final int MAX_EVENTS = 10_000;
+  public static final int MAX_EVENTS = EventLog.MAX_EVENTS;
 
   private static final String PUT_SANDBOX =
       "INSERT OR REPLACE INTO sandboxes (id, tag, created, engine, state, pid, stamp,"
           + " memory_limit_mib, ended, branches, last_branch) VALUES (?,?,?,?,?,?,?,?,?,?,?)";
 
   private final Database database;
+  private final EventLog log;
 
   private Registry(Database database) {
     this.database = database;
+    this.log = new EventLog(database);
   }
 
   /**
@@ -48,8 +51,9 @@ public final class Registry implements AutoCloseable {
   public void put(SnapshotRow row, Event event) {
     database.durable(connection -> {
       SnapshotTable.put(connection, row);
-      write(connection, event);
+      log.write(connection, event);
     });
+    log.written();
   }
 
   /** Forgets a snapshot. */
@@ -59,8 +63,9 @@ public final class Registry implements AutoCloseable {
           connection,
           "DELETE FROM snapshots WHERE tag = ?",
           statement -> statement.setString(1, tag.text()));
-      write(connection, event);
+      log.write(connection, event);
     });
+    log.written();
   }
 
   /** All workspaces, ordered by name. */
@@ -73,8 +78,9 @@ public final class Registry implements AutoCloseable {
   public void put(WorkspaceRow row, Event event) {
     database.durable(connection -> {
       WorkspaceTable.put(connection, row);
-      write(connection, event);
+      log.write(connection, event);
     });
+    log.written();
   }
 
   /** Forgets a workspace. */
@@ -84,8 +90,9 @@ public final class Registry implements AutoCloseable {
           connection,
           "DELETE FROM workspaces WHERE name = ?",
           statement -> statement.setString(1, name.text()));
-      write(connection, event);
+      log.write(connection, event);
     });
+    log.written();
   }
 
   /** The whole sandbox journal, ordered by id. */
@@ -123,36 +130,37 @@ public final class Registry implements AutoCloseable {
 
   /** Writes an event down. */
   public void note(Event event) {
-    database.quick(connection -> write(connection, event));
+    note(List.of(event));
+  }
+
+  /** Writes events down, in this order. */
+  public void note(Collection<Event> events) {
+    database.quick(connection -> {
+      for (Event event : events) {
+        log.write(connection, event);
+      }
+    });
+    log.written();
+  }
+
+  /**
+   * The events behind a number, oldest first, at most {@link EventLog#PAGE}.
+   *
+   * @param number of the last event that is known; -1 = the newest there is
+   * @param patience how long to wait for the first; then the answer is empty
+   */
+  public List<LoggedEvent> follow(long number, Duration patience) {
+    return log.follow(number, patience);
+  }
+
+  /** The number of the newest event; 0 when there has been none. */
+  public long newestEvent() {
+    return log.newest();
   }
 
   /** The last events, newest first; at most {@code limit}. */
   public List<Event> events(int limit) {
-    return database.query(
-        "SELECT * FROM events ORDER BY seq DESC LIMIT ?",
-        statement -> statement.setInt(1, limit),
-        row ->
-            new Event(
-                row.getLong("at"),
-                row.getString("kind"),
-                row.getString("subject"),
-                row.getString("message")));
-  }
-
-  private static void write(Connection connection, Event event) throws SQLException {
-    Database.execute(
-        connection,
-        "INSERT INTO events (at, kind, subject, message) VALUES (?,?,?,?)",
-        statement -> {
-          statement.setLong(1, event.atUnixMs());
-          statement.setString(2, event.kind());
-          statement.setString(3, event.subject());
-          statement.setString(4, event.message());
-        });
-    Database.execute(
-        connection,
-        "DELETE FROM events WHERE seq <= (SELECT max(seq) FROM events) - ?",
-        statement -> statement.setInt(1, MAX_EVENTS));
+    return log.last(limit);
   }
 
   private static void bind(PreparedStatement statement, SandboxRow row) throws SQLException {

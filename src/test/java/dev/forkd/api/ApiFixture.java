@@ -22,7 +22,14 @@ final class ApiFixture implements AutoCloseable {
     this.service = ServiceFixture.open(dir);
     this.server =
         ApiServer.start(
-            new ApiConfig(service.state.restSocket(), "127.0.0.1:0", tokenFile, cert, key, DRAIN),
+            new ApiConfig(
+                service.state.restSocket(),
+                "127.0.0.1:0",
+                tokenFile,
+                cert,
+                key,
+                dir.resolve("audit.log").toString(),
+                DRAIN),
             service.forkd);
   }
 

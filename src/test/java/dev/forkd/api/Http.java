@@ -72,7 +72,11 @@ final class Http implements AutoCloseable {
   }
 
   void readHead() throws IOException {
-    status = Integer.parseInt(line().split(" ")[1]);
+    String first = line();
+    if (!first.matches("HTTP/1\\.1 [1-5][0-9][0-9]( .*)?")) {
+      throw new IOException("no status line: " + first);
+    }
+    status = Integer.parseInt(first.substring(9, 12));
     headers.clear();
     for (String line = line(); !line.isEmpty(); line = line()) {
       int colon = line.indexOf(':');

@@ -5,6 +5,7 @@ import static org.awaitility.Awaitility.await;
 
 import dev.forkd.json.Json;
 import dev.forkd.model.ProgramSpec;
+import dev.forkd.model.TerminalSize;
 import dev.forkd.service.FakeProgram;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -304,6 +305,35 @@ final class ProgramsResourceTest {
       assertThat(http.chunk()).contains("started");
       assertThat(api.delete("/v1/sandboxes/" + id).status()).isEqualTo(204);
       assertThat(http.text()).contains("\"event\":\"exit\"");
+    }
+  }
+
+  @Test
+  void aTerminalIsMadeAndResized() throws IOException {
+    String id = api.sandbox();
+    try (Http http = Http.unix(api.socket())) {
+      http.send(
+          "POST",
+          "/v1/sandboxes/" + id + "/exec",
+          "{\"args\":[\"wait\"],\"stream\":true,\"pty\":{\"rows\":30}}"
+              .getBytes(StandardCharsets.UTF_8),
+          ApiFixture.JSON);
+      String program = Json.parse(http.chunk()).path("program").asString();
+      var spec = api.guest(id).specs().getLast();
+      assertThat(spec.terminal()).contains(new TerminalSize(30, 80));
+      assertThat(spec.stdin()).isTrue();
+      String resize = "/v1/sandboxes/" + id + "/programs/" + program + "/resize";
+      assertThat(api.post(resize, "{\"rows\":5,\"columns\":6}").status()).isEqualTo(204);
+      assertThat(api.post(resize, "{\"rows\":0}").status()).isEqualTo(400);
+      assertThat(api.guest(id).programs().getLast().resized())
+          .containsExactly(new TerminalSize(5, 6));
+    }
+    for (String body :
+        List.of(
+            "{\"args\":[\"wait\"],\"pty\":{}}",
+            "{\"args\":[\"wait\"],\"stream\":true,\"pty\":true}",
+            "{\"args\":[\"wait\"],\"stream\":true,\"pty\":{\"rows\":99999}}")) {
+      assertThat(api.post("/v1/sandboxes/" + id + "/exec", body).status()).isEqualTo(400);
     }
   }
 }

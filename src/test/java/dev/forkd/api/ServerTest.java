@@ -41,7 +41,7 @@ final class ServerTest {
   }
 
   private static ApiConfig config(Path socket, String bind, String token) {
-    return new ApiConfig(socket, bind, token, "", "", Duration.ofSeconds(1));
+    return new ApiConfig(socket, bind, token, "", "", "", Duration.ofSeconds(1));
   }
 
   @Test
@@ -134,7 +134,7 @@ final class ServerTest {
     assertThat(config(dir, "[::1]:0", "").address().isLoopbackAddress()).isTrue();
     assertThat(config(dir, "0.0.0.0:1", "/token").port()).isEqualTo(1);
     assertThat(config(dir, "none", "").tcp()).isFalse();
-    assertThatThrownBy(() -> new ApiConfig(dir, "none", "", "/cert", "", Duration.ZERO))
+    assertThatThrownBy(() -> new ApiConfig(dir, "none", "", "/cert", "", "", Duration.ZERO))
         .hasMessageContaining("both");
   }
 
@@ -232,6 +232,7 @@ final class ServerTest {
               "",
               junk.toString(),
               junk.toString(),
+              "",
               Duration.ZERO);
       assertThatThrownBy(() -> ApiServer.start(config, service.forkd))
           .isInstanceOf(ForkdException.class)

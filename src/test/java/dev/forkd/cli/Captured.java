@@ -49,6 +49,7 @@ final class Captured implements Wiring {
         env,
         cwd,
         terminal,
+        Screen.NONE,
         signals);
   }
 

@@ -69,7 +69,7 @@ final class ConfigurationTest {
     assertThat(captured.out())
         .isEqualTo(
             "Config[directories=Directories[state=/s, run=/r], bind=127.0.0.1:8889,"
-                + " tokenFile=/token, tlsCert=, tlsKey=, branchConcurrency=4]\n");
+                + " tokenFile=/token, tlsCert=, tlsKey=, auditLog=, branchConcurrency=4]\n");
     captured.out.reset();
     captured.env.put("FORKD_BIND", "none");
     captured.run("serve", "--tls-cert", "/c", "--tls-key", "/k");

@@ -22,7 +22,9 @@ final class HelpTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
+        "bench",
         "call",
+        "cp",
         "doctor",
         "eval",
         "exec",

@@ -10,9 +10,12 @@ import dev.forkd.model.ProgramEvent;
 import dev.forkd.model.ProgramSpec;
 import dev.forkd.model.ProgramSpec.Program;
 import dev.forkd.model.RunningProgram;
+import dev.forkd.model.TerminalSize;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
@@ -224,5 +227,72 @@ public interface ExecContract extends Contract {
             assertThat(Bench.sh(guest, "cat /proc/[0-9]*/comm | grep -c ^" + name + "$"))
                 .extracting(ran -> ran.stdout().strip())
                 .isEqualTo("0"));
+  }
+
+  @Test
+  default void aTerminalIsOneToItsProgram() {
+    Guest guest = bench().fork();
+    ProgramSpec spec =
+        new ProgramSpec(
+            new Program.Exec(
+                List.of("sh", "-c", "tty; stty size; read x; stty size; echo got $x >&2; cat")),
+            Map.of(),
+            "",
+            "",
+            true,
+            Optional.of(new TerminalSize(30, 100)),
+            Bench.SOON);
+    try (RunningProgram program = guest.run(spec)) {
+      StringBuilder seen = new StringBuilder();
+      readUntil(program, seen, "30 100");
+      program.resize(new TerminalSize(5, 6));
+      byte[] line = "hello\n".getBytes(StandardCharsets.UTF_8);
+      program.write(line, 0, line.length);
+      readUntil(program, seen, "got hello");
+      assertThat(seen.toString()).contains("/dev/pts/").contains("5 6");
+      program.closeInput(); // as ^D does
+      ProgramEvent last = program.next(Bench.SOON);
+      while (last instanceof ProgramEvent.Output) {
+        last = program.next(Bench.SOON);
+      }
+      assertThat(last)
+          .isInstanceOfSatisfying(
+              ProgramEvent.Exited.class, e -> assertThat(e.status().exitCode()).isZero());
+    }
+  }
+
+  @Test
+  default void aKeyInterruptsWhatIsInFrontOfATerminal() {
+    Guest guest = bench().fork();
+    ProgramSpec spec =
+        new ProgramSpec(
+            new Program.Exec(List.of("sh", "-c", "echo ready; sleep 600; echo never")),
+            Map.of(),
+            "",
+            "",
+            true,
+            Optional.of(TerminalSize.USUAL),
+            Bench.SOON);
+    try (RunningProgram program = guest.run(spec)) {
+      readUntil(program, new StringBuilder(), "ready");
+      program.write(new byte[] {3}, 0, 1);
+      ProgramEvent last = program.next(Bench.SOON);
+      while (last instanceof ProgramEvent.Output) {
+        last = program.next(Bench.SOON);
+      }
+      assertThat(last)
+          .isInstanceOfSatisfying(
+              ProgramEvent.Exited.class, e -> assertThat(e.status().signal()).isEqualTo(2));
+    }
+  }
+
+  private static void readUntil(RunningProgram program, StringBuilder seen, String text) {
+    while (seen.indexOf(text) < 0) {
+      if (program.next(Bench.SOON) instanceof ProgramEvent.Output(var _, var bytes)) {
+        seen.append(new String(bytes, StandardCharsets.UTF_8));
+      } else {
+        throw new AssertionError("it ended after: " + seen);
+      }
+    }
   }
 }

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.forkd.engine.Guest;
 import dev.forkd.model.FailureKind;
+import dev.forkd.model.FileInfo;
+import dev.forkd.model.SandboxFiles;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -78,5 +80,42 @@ public interface FileContract extends Contract {
                 .message())
         .contains("the disk is gone");
     assertThat(Bench.sh(guest, "cat /tmp/file; ls -A /tmp").stdout()).isEqualTo("old\nfile\n");
+  }
+
+  @Test
+  default void directoriesAreListedAndChanged() {
+    Guest guest = bench().fork();
+    SandboxFiles files = guest.files();
+    files.makeDirectory("/tmp/d/e", 0750, true);
+    Bench.sh(guest, "cd /tmp/d; echo hello > f; ln -s ../f e/l; mkfifo p; touch $'new\\nline'");
+    assertThat(files.list("/tmp/d", 100))
+        .extracting(info -> info.name() + ":" + info.kind().word())
+        .containsExactlyInAnyOrder("e:directory", "f:file", "p:other", "$new\\nline:file");
+    assertThat(files.stat("/tmp/d/e").mode()).isEqualTo(0750);
+    assertThat(files.stat("/tmp/d/f").bytes()).isEqualTo(6);
+    assertThat(files.stat("/tmp/d/e/l").target()).isEqualTo("../f");
+    files.link("/tmp/d/again", "f");
+    assertThat(Bench.sh(guest, "cat /tmp/d/again /tmp/d/e/l").stdout()).isEqualTo("hello\nhello\n");
+    files.remove("/tmp/d/again");
+    assertThat(kindOf(() -> files.remove("/tmp/d"))).isEqualTo(FailureKind.ENGINE);
+    assertThat(kindOf(() -> files.stat("/tmp/none"))).isEqualTo(FailureKind.NOT_FOUND);
+    assertThat(kindOf(() -> files.makeDirectory("/tmp/d", 0755, false)))
+        .isEqualTo(FailureKind.CONFLICT);
+    assertThat(kindOf(() -> files.list("relative", 1))).isEqualTo(FailureKind.INVALID);
+  }
+
+  @Test
+  default void aLargeDirectoryIsListedInPages() {
+    Guest guest = bench().fork();
+    Bench.sh(guest, "mkdir /tmp/many; cd /tmp/many; seq 1 5000 | xargs touch");
+    assertThat(guest.files().list("/tmp/many", 100_000))
+        .extracting(FileInfo::name)
+        .hasSize(5000)
+        .doesNotHaveDuplicates();
+    assertThat(guest.files().list("/tmp/many", 10)).hasSize(10);
+  }
+
+  private static FailureKind kindOf(Runnable work) {
+    return Contract.failureOf(work::run).kind();
   }
 }

@@ -31,8 +31,8 @@ final class ArchitectureTest {
       Map.ofEntries(
           entry("cli", Set.of("client", "fanout", "frame", "json", "model")),
           entry("fanout", Set.of("client", "json", "model")),
-          entry("client", Set.of("json", "model")),
-          entry("api", Set.of("service", "json", "model")),
+          entry("client", Set.of("archive", "json", "model")),
+          entry("api", Set.of("service", "archive", "json", "model")),
           entry("service", Set.of("engine", "store", "image", "json", "model")),
           entry("engine", Set.of("model")),
           entry("engine.process", Set.of("engine", "agent", "frame", "host", "json", "model")),
@@ -42,6 +42,7 @@ final class ArchitectureTest {
           entry("image", Set.of("host", "json", "model")),
           entry("store", Set.of("host", "json", "model")),
           entry("host", Set.of("model")),
+          entry("archive", Set.of("model")),
           entry("json", Set.of("model")),
           entry("model", Set.of()));
 

@@ -29,6 +29,7 @@ public final class FakeGuest implements Guest {
   private final CompletableFuture<String> ended = new CompletableFuture<>();
   private final List<ProgramSpec> specs = new CopyOnWriteArrayList<>();
   private final List<FakeProgram> programs = new CopyOnWriteArrayList<>();
+  private final FakeFiles files = new FakeFiles();
   private volatile Pong.RuntimeState runtime;
   private volatile boolean closed;
   private volatile boolean deaf;
@@ -149,6 +150,11 @@ public final class FakeGuest implements Guest {
   @Override
   public Branch branch(BranchPlan plan) {
     return brancher.apply(plan);
+  }
+
+  @Override
+  public FakeFiles files() {
+    return files;
   }
 
   @Override

@@ -9,11 +9,13 @@ import dev.forkd.model.ProgramEvent;
 import dev.forkd.model.ProgramSpec;
 import dev.forkd.model.ProgramSpec.Program;
 import dev.forkd.model.RunningProgram;
+import dev.forkd.model.TerminalSize;
 import java.io.ByteArrayOutputStream;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -28,6 +30,7 @@ public final class FakeProgram implements RunningProgram {
   private final ByteArrayOutputStream input = new ByteArrayOutputStream();
   private final AtomicBoolean closed = new AtomicBoolean();
   private final boolean cat;
+  private final List<TerminalSize> resized = new CopyOnWriteArrayList<>();
 
   FakeProgram(ProgramSpec spec) {
     this.cat = spec.program() instanceof Program.Exec(var args) && args.getFirst().equals("cat");
@@ -132,6 +135,16 @@ public final class FakeProgram implements RunningProgram {
   @Override
   public void signal(int number) {
     exit(0, number, false);
+  }
+
+  /** The sizes that its terminal was told. */
+  public List<TerminalSize> resized() {
+    return resized;
+  }
+
+  @Override
+  public void resize(TerminalSize size) {
+    resized.add(size);
   }
 
   @Override

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import dev.forkd.model.Request;
+import dev.forkd.model.SandboxFilter;
 import dev.forkd.model.SandboxInfo;
 import dev.forkd.model.Tag;
 import dev.forkd.store.SandboxRow;
@@ -43,7 +44,7 @@ final class PoolTest {
   }
 
   private List<SandboxInfo> list() {
-    return service.forkd.handle(new Request.ListSandboxes(false));
+    return service.forkd.handle(new Request.ListSandboxes(SandboxFilter.RUNNING));
   }
 
   @Test

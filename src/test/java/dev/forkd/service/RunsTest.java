@@ -165,8 +165,10 @@ final class RunsTest {
     assertThat(service.forkd.metricsText())
         .contains("forkd_run_seconds_count{kind=\"exec\"} 1\n")
         .contains("forkd_run_seconds_count{kind=\"eval\"} 1\n")
-        .contains("forkd_fork_seconds_count 1\n")
-        .contains("forkd_fork_seconds_bucket{le=\"+Inf\"} 1\n");
+        .contains("forkd_fork_seconds_count{engine=\"process\",snapshot=\"demo\"} 1\n")
+        .contains("forkd_pool_hits_total 0\n")
+        .contains(
+            "forkd_fork_seconds_bucket{engine=\"process\",snapshot=\"demo\",le=\"+Inf\"} 1\n");
   }
 
   @Test

@@ -11,6 +11,7 @@ import dev.forkd.model.ForkdException;
 import dev.forkd.model.Limits;
 import dev.forkd.model.Pong;
 import dev.forkd.model.Request;
+import dev.forkd.model.SandboxFilter;
 import dev.forkd.model.SandboxId;
 import dev.forkd.model.SandboxInfo;
 import dev.forkd.model.Tag;
@@ -44,11 +45,11 @@ final class SandboxesTest {
   }
 
   private List<SandboxInfo> list() {
-    return service.forkd.handle(new Request.ListSandboxes(false));
+    return service.forkd.handle(new Request.ListSandboxes(SandboxFilter.RUNNING));
   }
 
   private List<SandboxInfo> all() {
-    return service.forkd.handle(new Request.ListSandboxes(true));
+    return service.forkd.handle(new Request.ListSandboxes(SandboxFilter.of(true)));
   }
 
   private SandboxInfo get(SandboxId id) {

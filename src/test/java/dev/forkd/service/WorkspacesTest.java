@@ -66,7 +66,7 @@ final class WorkspacesTest {
   }
 
   private List<SandboxInfo> sandboxes() {
-    return service.forkd.handle(new Request.ListSandboxes(false));
+    return service.forkd.handle(new Request.ListSandboxes(dev.forkd.model.SandboxFilter.RUNNING));
   }
 
   private static void assertFails(FailureKind kind, String text, ThrowingCallable call) {

@@ -5,6 +5,7 @@ import dev.forkd.model.ExitStatus;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.ProgramEvent;
 import dev.forkd.model.RunningProgram;
+import dev.forkd.model.TerminalSize;
 import java.time.Duration;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongSupplier;
@@ -94,6 +95,11 @@ final class MemoryWatch {
     @Override
     public void signal(int number) {
       program.signal(number);
+    }
+
+    @Override
+    public void resize(TerminalSize size) {
+      program.resize(size);
     }
 
     @Override

@@ -12,6 +12,7 @@ import dev.forkd.model.ForkdException;
 import dev.forkd.model.Pong;
 import dev.forkd.model.ProgramSpec;
 import dev.forkd.model.RunningProgram;
+import dev.forkd.model.SandboxFiles;
 import dev.forkd.model.SandboxId;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -124,6 +125,11 @@ final class ProcessGuest implements Guest, AgentListener {
   @Override
   public void writeFile(String path, int mode, InputStream from, Duration deadline) {
     agent.writeFile(path, mode, from, deadline);
+  }
+
+  @Override
+  public SandboxFiles files() {
+    return agent.files();
   }
 
   @Override
