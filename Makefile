@@ -35,8 +35,8 @@ build: jdk ## build the native binaries, the jar and its start-up caches
 
 .PHONY: check
 check: jdk ## format and static checks only
-	@for script in forkd scripts/*.sh; do sh -n "$$script"; done
-	@if command -v shellcheck >/dev/null; then shellcheck -x forkd scripts/*.sh .ci/run; fi
+	@for script in forkd scripts/*.sh packaging/*.sh; do sh -n "$$script"; done
+	@if command -v shellcheck >/dev/null; then shellcheck -x forkd scripts/*.sh packaging/*.sh .ci/run; fi
 	@$(PYTHON) scripts/check_python.py python
 	@$(MAKE) -C native
 	@$(MVN) $(QUIET) verify -Dtest='dev/forkd/rules/*Test' -Dsurefire.failIfNoSpecifiedTests=true

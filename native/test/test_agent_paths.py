@@ -4,9 +4,10 @@ from __future__ import annotations
 import os
 import struct
 
-from frames import (ARGV, BYTES, COLUMNS, DATA, DONE, EOF, EXEC, EXIT_CODE, EXITED, INPUT, KIND,
-                    LINK, LIST, MAKE_DIRECTORY, MAKE_PARENTS, MODE, NAME, OFFSET, OUTPUT, PATH, REMOVE,
-                    RESIZE, ROWS, SIGNAL_NUMBER, STARTED, STAT, TARGET, TRUNCATED, Client)
+from frames import (ARGV, BYTES, COLUMNS, DATA, DONE, EOF, EXEC, EXIT_CODE, EXITED, INPUT,
+                    KIND, LINK, LIST, MAKE_DIRECTORY, MAKE_PARENTS, MODE, NAME, OFFSET, OUTPUT,
+                    PATH, REMOVE, RESIZE, ROWS, SIGNAL_NUMBER, STARTED, STAT, TARGET,
+                    TRUNCATED, Client)
 
 
 def entries(frame):

@@ -9,6 +9,7 @@ import io.helidon.http.Status;
 import io.helidon.webserver.http.Handler;
 import io.helidon.webserver.http.ServerRequest;
 import io.helidon.webserver.http.ServerResponse;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
@@ -77,6 +78,9 @@ final class Router implements Handler {
       return routed(caller, request, response);
     } catch (ForkdException e) {
       return failed(e);
+    } catch (UncheckedIOException e) {
+      // Nobody may be left to hear it; the audit log tells it as what it is.
+      return failed(new Failure(FailureKind.INVALID, "the body broke off: " + e).thrown(e));
     } catch (RuntimeException e) {
       return failed(defect(e));
     }
