@@ -99,11 +99,11 @@ final class BranchWriting {
   private void finish(Job job, Branch branch, long began) {
     try {
       commit(job, branch, written(branch), began);
-      job.after().run();
     } catch (RuntimeException e) {
       abort(job, e);
       throw e;
     }
+    job.after().run();
   }
 
   // Nobody waits: the snapshot itself tells how it went.
