@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "../common/cleanup.h"
-#include "family.h"
+#include "skeleton.h"
 
 // What a directory is like where no layer has it.
 static const struct {
@@ -23,27 +23,35 @@ static const struct {
 
 static const char *const always[] = {"proc", "sys", "dev", "tmp", "run", "etc", ".forkd/python"};
 
-struct look {
-  struct stat st;
-  bool found, idmap;
-};
-
 // Within one layer, never through a symbolic link: a link is absolute to the host here.
-static bool stat_in_layer(size_t index, const char *path, struct stat *st) {
+static int open_in_layer(size_t index, const char *path, uint64_t flags) {
   char layer[16];
-  struct open_how how = {.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+  struct open_how how = {.flags = flags | O_NOFOLLOW | O_CLOEXEC,
                          .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
   snprintf(layer, sizeof layer, "l/%zu", index);
   cleanup_fd int root = open(layer, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (root < 0) return false;
-  cleanup_fd int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+  return root < 0 ? -1 : (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+}
+
+static bool stat_in_layer(size_t index, const char *path, struct stat *st) {
+  cleanup_fd int fd = open_in_layer(index, path, O_PATH);
   return fd >= 0 && fstat(fd, st) == 0;
 }
 
-// The topmost layer that has the path decides, as the overlay will. A whiteout says it is gone.
-static struct look look_up(const struct family *f, const char *path) {
+int skeleton_open(const struct look *look, const char *path) {
+  return open_in_layer(look->layer, path, O_RDONLY);
+}
+
+ssize_t skeleton_read_link(const struct look *look, const char *path, char *target, size_t size) {
+  cleanup_fd int fd = open_in_layer(look->layer, path, O_PATH);
+  return fd < 0 ? -1 : readlinkat(fd, "", target, size);
+}
+
+// A whiteout says it is gone.
+struct look skeleton_look_up(const struct family *f, const char *path) {
   struct look look = {.found = false};
   for (size_t i = 0; i < f->spec.layer_count && !look.found; i++) {
+    look.layer = i;
     look.found = stat_in_layer(i, path, &look.st);
     look.idmap = f->spec.layers[i].idmap && !f->spec.layers[i].copy;
   }
@@ -64,7 +72,7 @@ static uid_t shifted(const struct family *f, const struct look *look, uid_t id) 
 }
 
 static int make_directory(const struct family *f, int dir, const char *path, struct error *e) {
-  struct look look = look_up(f, path);
+  struct look look = skeleton_look_up(f, path);
   if (look.found && !S_ISDIR(look.st.st_mode))
     return FAIL(e, ERR_INVALID, "/%s is not a directory in the image: name its real path", path);
   mode_t mode = look.found ? look.st.st_mode & 07777 : default_mode(path);
@@ -75,10 +83,8 @@ static int make_directory(const struct family *f, int dir, const char *path, str
   return fchmodat(dir, path, mode, 0) < 0 ? FAIL_ERRNO(e, "chmod /%s", path) : 0;
 }
 
-// Makes the directories that lead to a path (and the path itself when `whole`).
-// 1: a parent is hidden already; 0: done.
-static int make_way(const struct family *f, int dir, const char *path, bool whole,
-                    struct error *e) {
+int skeleton_make_way(const struct family *f, int dir, const char *path, bool whole,
+                      struct error *e) {
   char prefix[1024];
   struct stat st;
   for (size_t n = strcspn(path, "/");; n += 1 + strcspn(path + n + 1, "/")) {
@@ -102,7 +108,7 @@ static int check_way(const struct family *f, const char *path, struct error *e) 
     size_t n = (size_t)(end - path);
     memcpy(prefix, path, n);
     prefix[n] = 0;
-    struct look look = look_up(f, prefix);
+    struct look look = skeleton_look_up(f, prefix);
     if (!look.found) return 0;
     if (!S_ISDIR(look.st.st_mode))
       return FAIL(e, ERR_INVALID, "/%s is not a directory in the image: name its real path",
@@ -111,10 +117,15 @@ static int check_way(const struct family *f, const char *path, struct error *e) 
   return 1;
 }
 
+bool skeleton_way_is_plain(const struct family *f, const char *path) {
+  struct error ignored; // says what is in the way; that is enough to know here
+  return check_way(f, path, &ignored) == 1;
+}
+
 static int hide(const struct family *f, int dir, const char *path, struct error *e) {
   int there = check_way(f, path, e);
-  if (there != 1 || !look_up(f, path).found) return there < 0 ? -1 : 0;
-  int way = make_way(f, dir, path, false, e);
+  if (there != 1 || !skeleton_look_up(f, path).found) return there < 0 ? -1 : 0;
+  int way = skeleton_make_way(f, dir, path, false, e);
   if (way != 0) return way < 0 ? -1 : 0;
   if (mknodat(dir, path, S_IFCHR, makedev(0, 0)) == 0 || errno == EEXIST) return 0;
   return FAIL_ERRNO(e, "hiding /%s", path);
@@ -148,10 +159,10 @@ int skeleton_build(struct family *f, struct error *e) {
   cleanup_fd int dir = open("k", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (dir < 0) return FAIL_ERRNO(e, "opening k");
   for (size_t i = 0; i < sizeof always / sizeof *always; i++)
-    if (make_way(f, dir, always[i], true, e) < 0) return -1;
+    if (skeleton_make_way(f, dir, always[i], true, e) < 0) return -1;
   for (char **at = f->spec.writable; *at; at++)
-    if (make_way(f, dir, *at + 1, true, e) < 0) return -1;
+    if (skeleton_make_way(f, dir, *at + 1, true, e) < 0) return -1;
   // No network: a resolver that reads this asks nobody.
   if (create_file(dir, "etc/resolv.conf", "", 0644, e) < 0) return -1;
-  return hide_all(f, e);
+  return hide_all(f, e) < 0 ? -1 : front_place(f, dir, e);
 }

@@ -104,7 +104,9 @@ static int parse_places(const struct frame *f, struct template_spec *out, struct
   if (frame_texts(f, K_WRITABLE, PATHS_MAX, &out->writable, e) < 0) return -1;
   if (check_paths("a writable path", out->writable, e) < 0) return -1;
   if (required_text(f, K_RUNTIME_DIR, "runtime_dir", &out->runtime_dir, e) < 0) return -1;
-  return check_path("runtime_dir", out->runtime_dir, e);
+  if (check_path("runtime_dir", out->runtime_dir, e) < 0) return -1;
+  if (frame_text(f, K_FRONT, &out->front, e) < 0) return -1;
+  return out->front ? check_path("front", out->front, e) : 0;
 }
 
 int template_spec_parse(const struct frame *f, struct template_spec *out, struct error *e) {
@@ -138,6 +140,7 @@ void template_spec_free(struct template_spec *spec) {
   free(spec->cwd);
   free(spec->hostname);
   free(spec->runtime_dir);
+  free(spec->front);
   free(spec->warm_up);
   *spec = (struct template_spec){0};
 }

@@ -20,6 +20,7 @@ struct template_spec {
   uid_t uid_base;
   char **argv, **env;
   char *cwd, *hostname, *runtime_dir;
+  char *front; // NULL: the interpreter stays where it is
   int64_t timeout_ms;
   struct limits limits;
   uint8_t *warm_up;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import faulthandler
 import gc
 import importlib.machinery
 import linecache
@@ -14,7 +15,7 @@ import time
 from types import CodeType, ModuleType
 from typing import Any, Dict, List, NoReturn, Optional
 
-from forkd_runtime import ending, inherit, reseed, streams, syscalls
+from forkd_runtime import ending, inherit, interpreter, reseed, streams, syscalls
 from forkd_runtime.warmed import Warmed
 
 KINDS = ("module", "file", "code")
@@ -52,24 +53,46 @@ class Program:
 
     def _become(self, warmed: Warmed) -> None:
         os.setsid()
-        for number, fd in enumerate(self.fds):
-            os.dup2(fd, number)
-        syscalls.close_from(3)
+        self._place()
         warmed.inheritance.restore()
         inherit.default_signals()
-        if self.cwd is not None:
-            os.chdir(self.cwd)
+        self._take_over()
         replace_environment(self.env)
-        streams.install(warmed.encoding, self.env)
+        streams.install(warmed.encoding, self.env, self._unbuffered())
         reseed.reseed(reseed.chosen_seed(self.env, warmed.seed))
         warmed.inheritance.restore_exit_callbacks()
         self._set_arguments()
         self._set_path(warmed)
-        sys.dont_write_bytecode = bool(self.env.get("PYTHONDONTWRITEBYTECODE"))
+        if self._writes_no_bytecode():
+            sys.dont_write_bytecode = True
+            interpreter.set_flag("dont_write_bytecode", 1)
         if warmed.inheritance.faulthandler:
-            _enable_faulthandler()
+            faulthandler.enable(2)
         if warmed.inheritance.collects_garbage:
             gc.enable()
+        self._name_process()
+
+    def _place(self) -> None:
+        """Its descriptors and its directory."""
+        for number, fd in enumerate(self.fds):
+            os.dup2(fd, number)
+        syscalls.close_from(3)
+        if self.cwd is not None:
+            os.chdir(self.cwd)
+
+    def _take_over(self) -> None:
+        """What else the process inherits from whoever started it: nothing here."""
+
+    def _unbuffered(self) -> bool:
+        return bool(self.env.get("PYTHONUNBUFFERED"))
+
+    def _writes_no_bytecode(self) -> bool:
+        return bool(self.env.get("PYTHONDONTWRITEBYTECODE"))
+
+    def _name_process(self) -> None:
+        """/proc/PID/cmdline and environ: who looks there must not see the template's."""
+        words = getattr(sys, "orig_argv", None) or [sys.executable, *sys.argv]
+        interpreter.show_command(os.path.basename(sys.executable), words, self.env)
 
     def _set_arguments(self) -> None:
         option = {"module": ["-m", self.text], "code": ["-c", self.text]}
@@ -173,9 +196,3 @@ def fresh_main() -> ModuleType:
     namespace["__builtins__"] = builtins
     sys.modules["__main__"] = main
     return main
-
-
-def _enable_faulthandler() -> None:
-    import faulthandler
-
-    faulthandler.enable(2)

@@ -10,11 +10,12 @@ import select
 import signal
 import socket
 import sys
-from typing import Any, Callable, Dict, NamedTuple, NoReturn, Optional, Tuple
+from typing import Any, Callable, Dict, NamedTuple, NoReturn, Optional, Set, Tuple
 
 from forkd_runtime import frames, reseed, spawn
 from forkd_runtime.capture import Pump
 from forkd_runtime.channel import Channel, close_all
+from forkd_runtime.doorway import Doorway
 from forkd_runtime.frames import Frame, ProtocolError
 from forkd_runtime.session import Session
 from forkd_runtime.spawn import Refused
@@ -68,6 +69,7 @@ class Runtime:
         self._pumps: Dict[int, Tuple[Pump, int]] = {}
         self._poll = select.poll()
         self._wakeup = Wakeup()
+        self._doorway: Optional[Doorway] = None
         self._pid = os.getpid()
         self._poll.register(channel.fileno(), select.POLLIN)
         self._poll.register(self._wakeup.read_end, select.POLLIN)
@@ -76,6 +78,7 @@ class Runtime:
         """Returns only in a forked child: what that child is to do. The runtime itself exits when
         the channel ends."""
         try:
+            self._open_doorway()
             self.announce()
             while True:
                 step = self.round()
@@ -89,6 +92,22 @@ class Runtime:
     def announce(self) -> None:
         """READY."""
         self._send_report(frames.READY, 0)
+
+    def _open_doorway(self) -> None:
+        if not self._warmed.serves_callers:
+            return
+        try:
+            self._doorway = Doorway(self._warmed)
+        except OSError:
+            return  # somebody has the name: whoever starts an interpreter gets a cold one
+        self._watch_doorway(self._doorway, set())
+
+    def _watch_doorway(self, doorway: Doorway, before: Set[int]) -> None:
+        after = set(doorway.descriptors())
+        for fd in before - after:
+            self._poll.unregister(fd)
+        for fd in after - before:
+            self._poll.register(fd, select.POLLIN)
 
     def round(self) -> Optional[Step]:
         """Waits for whatever comes next and serves it; a step is for a forked child."""
@@ -104,6 +123,8 @@ class Runtime:
         self._channel.close()
 
     def _leave(self, code: int) -> NoReturn:
+        if self._doorway is not None:
+            self._doorway.kill_all()
         for pid in self._children:
             for target in (-pid, pid):  # the group may not exist yet
                 try:
@@ -121,6 +142,13 @@ class Runtime:
         elif fd == self._wakeup.read_end:
             self._wakeup.drain()
             self._reap()
+        elif self._doorway is not None and fd in self._doorway.descriptors():
+            before = set(self._doorway.descriptors())
+            step = self._doorway.ready(fd)
+            if step is not None:
+                self._forget()
+                return step
+            self._watch_doorway(self._doorway, before)
         elif fd in self._pumps:
             pump, index = self._pumps[fd]
             if not pump.ready(index):
@@ -205,12 +233,14 @@ class Runtime:
         """In a child: its copies of our sockets are closed by number, so no object may close them
         again later."""
         self._channel.detach()
+        if self._doorway is not None:
+            self._doorway.abandon()
         for child in self._children.values():
             if child.pump is not None:
                 child.pump.forget()
 
     def _reap(self) -> None:
-        while self._children:
+        while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
@@ -219,10 +249,17 @@ class Runtime:
                 return
             child = self._children.pop(pid, None)
             if child is None:
+                self._caller_ended(pid, status)
                 continue
             if child.pump is not None:
                 self._drop(child.pump)
             self._channel.send(frames.ENDED, child.request, frames.status_fields(status))
+
+    def _caller_ended(self, pid: int, status: int) -> None:
+        if self._doorway is not None:
+            before = set(self._doorway.descriptors())
+            self._doorway.ended(pid, status)
+            self._watch_doorway(self._doorway, before)
 
     def _drop(self, pump: Pump) -> None:
         for fd in pump.descriptors():

@@ -7,6 +7,11 @@ FILE holds the JSON of a warm-up. A failure is answered by RT_ERROR and exit cod
 
 from __future__ import annotations
 
+from forkd_runtime.recorder import RECORDER
+
+if __name__ == "__main__":  # before anything else is imported
+    RECORDER.start()
+
 import argparse
 import os
 import sys

@@ -94,7 +94,7 @@ class Session:
 
 
 def _open_streams(warmed: Warmed) -> None:
-    streams.install(warmed.encoding, os.environ)
+    streams.install(warmed.encoding, os.environ, bool(os.environ.get("PYTHONUNBUFFERED")))
     # By line: output of subprocesses then stands where a reader expects it.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -32,6 +32,7 @@ class Sources:
         self._sources: List[Source] = []
         self._top_level: Dict[str, Optional[str]] = {}
         self.loaded: FrozenSet[str] = frozenset()  # names of all warm modules
+        self.installed: List[str] = []  # files of those that are not the user's own
 
     def record(self) -> None:
         """Once, at the end of warm-up."""
@@ -41,7 +42,9 @@ class Sources:
             path = _origin(module)
             if "." not in name:
                 self._top_level[name] = os.path.dirname(path) if path else None
-            if path and not path.startswith(installed):
+            if path and path.startswith(installed):
+                self.installed.append(path)
+            elif path:
                 self._add(name, path)
 
     def _add(self, name: str, path: str) -> None:
@@ -53,13 +56,21 @@ class Sources:
 
     def forget_stale(self, directories: Iterable[str]) -> None:
         """Drops changed modules, and those that a file in one of the directories hides."""
-        doomed = self._changed()
+        doomed = self.changed()
         for directory in directories:
-            doomed |= self._hidden_by(directory or os.getcwd())
+            place = directory or os.getcwd()
+            # A finder may have listed this directory before a file was put into it.
+            sys.path_importer_cache.pop(place, None)
+            doomed |= self.hidden_by(place)
         if doomed:
             _forget(doomed)
 
-    def _changed(self) -> Set[str]:
+    def are_own(self) -> bool:
+        """Whether warm-up has loaded modules of the user's own."""
+        return bool(self._sources)
+
+    def changed(self) -> Set[str]:
+        """Modules of the user's own whose files are not what they were."""
         changed = set()
         for source in self._sources:
             try:
@@ -71,10 +82,9 @@ class Sources:
                 changed.add(source.module)
         return changed
 
-    def _hidden_by(self, directory: str) -> Set[str]:
-        # A finder may have listed this directory before a file was put into it.
-        sys.path_importer_cache.pop(directory, None)
-        hidden = set()
+    def hidden_by(self, directory: str) -> Set[str]:
+        """Warm modules that a directory at the front of sys.path has, too."""
+        hidden: Set[str] = set()
         try:
             entries = list(os.scandir(directory))
         except OSError:

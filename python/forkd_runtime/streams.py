@@ -49,10 +49,9 @@ def _open(
     return stream
 
 
-def install(defaults: Encoding, env: Mapping[str, str]) -> None:
+def install(defaults: Encoding, env: Mapping[str, str], unbuffered: bool) -> None:
     """Opens descriptors 0, 1 and 2 and makes them the process's standard streams."""
     encoding, errors = defaults.chosen(env)
-    unbuffered = bool(env.get("PYTHONUNBUFFERED"))
     stdin = _open(0, "<stdin>", encoding, errors, unbuffered)
     stdout = _open(1, "<stdout>", encoding, errors, unbuffered)
     # stderr must be able to say everything

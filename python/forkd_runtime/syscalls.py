@@ -46,6 +46,9 @@ _clearenv = _libc.clearenv
 _clearenv.argtypes = ()
 _madvise = _libc.madvise
 _madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+_sbrk = _libc.sbrk
+_sbrk.restype = ctypes.c_void_p
+_sbrk.argtypes = (_long,)
 _fflush = _libc.fflush
 _fflush.argtypes = (ctypes.c_void_p,)
 
@@ -75,6 +78,24 @@ def setns(fd: int, kinds: int) -> None:
 def prctl(option: int, a: int = 0, b: int = 0) -> None:
     if _prctl(option, a, b, 0, 0) != 0:
         raise _failed("prctl(%d, %d)" % (option, a))
+
+
+def prctl_pointer(option: int, text: bytes) -> None:
+    """For options that take a text."""
+    buffer = ctypes.create_string_buffer(text)
+    prctl(option, ctypes.addressof(buffer))
+
+
+def prctl_map(option: int, kind: int, value: ctypes.Structure) -> None:
+    """PR_SET_MM_MAP: needs no privilege when it changes no executable."""
+    size = ctypes.sizeof(value)
+    if _prctl(option, kind, ctypes.addressof(value), size, 0) != 0:
+        raise _failed("prctl(%d, %d)" % (option, kind))
+
+
+def program_break() -> int:
+    """The end of the heap."""
+    return int(_sbrk(0))
 
 
 def last_capability() -> int:
@@ -115,12 +136,13 @@ def close_from(first: int, kept: Tuple[int, ...] = ()) -> None:
     for fd in sorted(kept):
         if fd < low:
             continue
-        _close_between(low, fd - 1)
+        close_between(low, fd - 1)
         low = fd + 1
-    _close_between(low, 0x7FFFFFFF)
+    close_between(low, 0x7FFFFFFF)
 
 
-def _close_between(low: int, high: int) -> None:
+def close_between(low: int, high: int) -> None:
+    """Closes every descriptor from low to high."""
     if low > high or _close_range(_SYS_CLOSE_RANGE, low, high, 0) == 0:
         return
     # A kernel before 5.9, or a sandbox that does not allow the call

@@ -18,6 +18,8 @@ from forkd_runtime import ending, hazards, program
 from forkd_runtime.evaluate import describe, remember_source
 from forkd_runtime.heap import Heap
 from forkd_runtime.inherit import Inheritance
+from forkd_runtime.installed import Installed
+from forkd_runtime.recorder import RECORDER
 from forkd_runtime.rehearsal import rehearse
 from forkd_runtime.shadow import Sources
 from forkd_runtime.streams import Encoding
@@ -53,6 +55,7 @@ class Spec:
         self.script_name: str = _value(fields, "script_name", str) or "warm.py"
         self.workdir: Optional[str] = _value(fields, "workdir", str)
         self.seed: Optional[int] = _value(fields, "seed", int)
+        self.exec: bool = bool(_value(fields, "exec", bool))
         self.unsafe: str = _value(fields, "unsafe", str) or "refuse"
         if self.unsafe not in ("refuse", "warn"):
             raise WarmFailed('warm-up: unsafe must be "refuse" or "warn", not %r' % self.unsafe)
@@ -78,6 +81,7 @@ class Launch:
     def __init__(self) -> None:
         self.encoding = Encoding()
         self.path = _installed_path()
+        self.environment = dict(os.environ)
         self.ledger = hazards.Ledger()
 
 
@@ -108,14 +112,9 @@ def warm(launch: Launch, spec: Spec) -> Warmed:
     script = _run_script(spec)
     for function in spec.functions:
         _call(function)
+    RECORDER.stop()
     inheritance = Inheritance()
-    policy = hazards.Policy(spec.unsafe, spec.allow)
-    found = hazards.settle(launch.ledger, inheritance, policy)
-    refused = [hazard for hazard in found if hazard.action == "refused"]
-    if refused:
-        raise WarmFailed(hazards.explain(refused))
-    for hazard in found:
-        log("%s: %s: %s" % (hazard.action, hazard.name, hazard.detail))
+    found = _settle(launch, spec, inheritance)
     if spec.script is not None:
         remember_source(spec.script_name, spec.script)  # settling forgot all sources
     sources = Sources()
@@ -131,6 +130,10 @@ def warm(launch: Launch, spec: Spec) -> Warmed:
         inheritance,
         sources,
         _bound(spec.imports),
+        Installed(path, sources.installed),
+        launch.environment,
+        RECORDER.reads(),
+        spec.exec,
     )
     rehearse(warmed)
     _freeze(inheritance)
@@ -139,6 +142,17 @@ def warm(launch: Launch, spec: Spec) -> Warmed:
     report["warm_ms"] = _milliseconds(started)
     log("warm after %d ms" % report["warm_ms"])
     return warmed
+
+
+def _settle(launch: Launch, spec: Spec, inheritance: Inheritance) -> List[hazards.Hazard]:
+    policy = hazards.Policy(spec.unsafe, spec.allow)
+    found = hazards.settle(launch.ledger, inheritance, policy)
+    refused = [hazard for hazard in found if hazard.action == "refused"]
+    if refused:
+        raise WarmFailed(hazards.explain(refused))
+    for hazard in found:
+        log("%s: %s: %s" % (hazard.action, hazard.name, hazard.detail))
+    return found
 
 
 def log(line: str) -> None:

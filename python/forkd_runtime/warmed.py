@@ -7,6 +7,8 @@ from types import ModuleType
 from typing import Any, Dict, List, Optional
 
 from forkd_runtime.inherit import Inheritance
+from forkd_runtime.installed import Installed
+from forkd_runtime.recorder import Read
 from forkd_runtime.shadow import Sources
 from forkd_runtime.streams import Encoding
 
@@ -25,6 +27,10 @@ class Warmed:
         inheritance: Inheritance,
         sources: Sources,
         imported: Dict[str, ModuleType],
+        installed: Installed,
+        started: Dict[str, str],
+        environment_reads: List[Read],
+        serves_callers: bool,
     ) -> None:
         self.report = report
         self.script = script  # namespace of the warm-up script
@@ -35,6 +41,10 @@ class Warmed:
         self.inheritance = inheritance
         self.sources = sources
         self.imported = imported  # what an eval sees without importing it
+        self.installed = installed
+        self.started = started  # the environment when the interpreter started
+        self.environment_reads = environment_reads
+        self.serves_callers = serves_callers  # a doorway is wanted
         # Made before the fork, so that a child only appends its pid.
         self._pong = json.dumps(self._runtime_report())[:-1]
 

@@ -7,6 +7,11 @@ Single-threaded on purpose: fork(2) takes only the calling thread along.
 
 from __future__ import annotations
 
+from forkd_runtime.recorder import RECORDER
+
+if __name__ == "__main__":  # before anything else is imported
+    RECORDER.start()
+
 import json
 import os
 import select

@@ -68,6 +68,7 @@ public final class FieldKey {
   public static final int RUNTIME_DIR = 84;
   public static final int HOSTNAME = 85;
   public static final int NETWORK = 86;
+  public static final int FRONT = 90;
 
   private FieldKey() {}
 }

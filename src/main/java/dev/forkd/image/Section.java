@@ -94,6 +94,20 @@ final class Section {
     return node(key).map(node -> integerOf(at(key), node));
   }
 
+  /** {@code true} or {@code on}, {@code false} or {@code off}. */
+  boolean flag(String key, boolean fallback) {
+    return node(key).map(node -> flagOf(at(key), node)).orElse(fallback);
+  }
+
+  private static boolean flagOf(String path, YamlNode node) {
+    String text = node instanceof YamlNode.Scalar scalar ? scalar.text() : "";
+    return switch (text) {
+      case "on", "true" -> true;
+      case "off", "false" -> false;
+      default -> throw wrongType(path, node, "on or off");
+    };
+  }
+
   /** The texts of a list; a single text stands for a list of one. */
   List<String> texts(String key) {
     return items(key, Section::textOf);

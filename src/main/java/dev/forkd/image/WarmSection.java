@@ -45,7 +45,8 @@ final class WarmSection {
             "path",
             "seed",
             "allow",
-            "deadline");
+            "deadline",
+            "exec");
     return new Recipe.WarmUp(
         warm.items("imports", (path, item) -> name(path, item, MODULE, "a module such as a.b")),
         script(warm, baseDir, scripts),
@@ -53,7 +54,8 @@ final class WarmSection {
         warm.items("path", InsidePath::of),
         seed(warm),
         warm.items("allow", (path, item) -> name(path, item, HAZARD, "the name of a hazard")),
-        deadline(warm));
+        deadline(warm),
+        warm.flag("exec", true));
   }
 
   private static String name(String path, YamlNode item, Pattern form, String wanted) {

@@ -125,6 +125,7 @@ public record Recipe(
    * @param seed fixed random seed of every child; empty = fresh randomness
    * @param allow hazards (see docs/fork-hazards.md) that the author accepts
    * @param deadline how long all of it may take
+   * @param exec whether programs in a sandbox that start the interpreter get a fork of the warm one
    */
   public record WarmUp(
       List<String> imports,
@@ -133,12 +134,25 @@ public record Recipe(
       List<String> path,
       Optional<Long> seed,
       List<String> allow,
-      Duration deadline) {
+      Duration deadline,
+      boolean exec) {
     public WarmUp {
       imports = List.copyOf(imports);
       functions = List.copyOf(functions);
       path = List.copyOf(path);
       allow = List.copyOf(allow);
+    }
+
+    /** With warm exec, as a recipe that says nothing about it. */
+    public WarmUp(
+        List<String> imports,
+        String script,
+        List<String> functions,
+        List<String> path,
+        Optional<Long> seed,
+        List<String> allow,
+        Duration deadline) {
+      this(imports, script, functions, path, seed, allow, deadline, true);
     }
   }
 }

@@ -106,7 +106,7 @@ public final class ProcessEngine implements Engine {
           .launcher()
           .call(
               FrameType.L_TEMPLATE,
-              TemplateFields.template(name, plan, uidBase, paths.runtimeDir()),
+              TemplateFields.template(name, plan, uidBase, paths),
               wait,
               "warming " + plan.tag(),
               lines::add);

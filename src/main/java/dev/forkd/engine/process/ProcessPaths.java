@@ -26,6 +26,11 @@ public record ProcessPaths(Path launcher, Path runtimeDir, Path socketDir, Strin
     }
   }
 
+  /** The program that stands in the interpreter's place where warm exec is on. */
+  Path front() {
+    return launcher.resolveSibling("forkd-python");
+  }
+
   Path socketOf(String sandbox) {
     return socketDir.resolve(sandbox + ".agent");
   }

@@ -6,14 +6,13 @@ import dev.forkd.frame.FieldKey;
 import dev.forkd.frame.Fields;
 import dev.forkd.model.Limits;
 import dev.forkd.model.RootImage;
-import java.nio.file.Path;
 import java.util.List;
 
 /** Plans as fields of L_TEMPLATE and L_FORK. */
 final class TemplateFields {
   private TemplateFields() {}
 
-  static Fields template(String name, WarmPlan plan, long uidBase, Path runtimeDir) {
+  static Fields template(String name, WarmPlan plan, long uidBase, ProcessPaths paths) {
     Fields.Builder fields = Fields.builder().text(FieldKey.NAME, name);
     for (RootImage.Layer layer : plan.image().layers()) {
       fields.nested(FieldKey.LAYER, layer(layer));
@@ -25,7 +24,10 @@ final class TemplateFields {
         .text(FieldKey.CWD, "/")
         .text(FieldKey.HOSTNAME, "template")
         .integer(FieldKey.TIMEOUT_MS, plan.warm().deadline().toMillis())
-        .text(FieldKey.RUNTIME_DIR, runtimeDir.toString());
+        .text(FieldKey.RUNTIME_DIR, paths.runtimeDir().toString());
+    if (plan.runtime().isPresent() && plan.warm().exec()) {
+      fields.text(FieldKey.FRONT, paths.front().toString());
+    }
     plan.runtime()
         .ifPresent(runtime ->
             fields

@@ -30,6 +30,7 @@ final class WarmSpec {
     warm.seed().ifPresentOrElse(seed -> spec.put("seed", seed), () -> spec.putNull("seed"));
     spec.put("unsafe", "refuse");
     spec.set("allow", texts(warm.allow()));
+    spec.put("exec", warm.exec());
     return Json.text(spec);
   }
 

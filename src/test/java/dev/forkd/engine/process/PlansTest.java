@@ -31,12 +31,16 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** What plans become on the wire, without a kernel. */
 class PlansTest {
+  private static final ProcessPaths PATHS =
+      new ProcessPaths(Path.of("/bin/l"), Path.of("/py"), Path.of("/run"), "t");
+
   @Test
   void aTemplateIsDescribedInFull() {
-    Fields fields = TemplateFields.template("t1-x", plan(true), 65_536, Path.of("/py"));
+    Fields fields = TemplateFields.template("t1-x", plan(true), 65_536, PATHS);
     assertThat(fields.text(FieldKey.NAME)).isEqualTo("t1-x");
     assertThat(fields.texts(FieldKey.ARGV))
         .containsExactly("/usr/bin/python3", "-m", "forkd_runtime.zygote");
+    assertThat(fields.text(FieldKey.FRONT)).isEqualTo("/bin/forkd-python");
     assertThat(fields.texts(FieldKey.HIDDEN)).containsExactly("/root");
     assertThat(fields.texts(FieldKey.WRITABLE)).containsExactly("/tmp");
     assertThat(fields.integer(FieldKey.TIMEOUT_MS, 0, 0, 99_999)).isEqualTo(60_000);
@@ -52,20 +56,21 @@ class PlansTest {
 
   @Test
   void theWarmUpIsTheDocumentedJson() {
-    Fields fields = TemplateFields.template("t", plan(true), 65_536, Path.of("/py"));
+    Fields fields = TemplateFields.template("t", plan(true), 65_536, PATHS);
     assertThat(new String(fields.bytes(FieldKey.DATA), UTF_8))
         .isEqualTo(
             """
             {"imports":["numpy"],"script":"x = \\"ä\\"","script_name":"warm.py",\
             "functions":["a:b"],"path":["/p"],"workdir":"/w","seed":7,"unsafe":"refuse",\
-            "allow":["socket"]}\
+            "allow":["socket"],"exec":true}\
             """);
   }
 
   @Test
   void withoutARuntimeThereIsNothingToExecute() {
-    Fields fields = TemplateFields.template("t", plan(false), 65_536, Path.of("/py"));
+    Fields fields = TemplateFields.template("t", plan(false), 65_536, PATHS);
     assertThat(fields.has(FieldKey.ARGV)).isFalse();
+    assertThat(fields.has(FieldKey.FRONT)).isFalse();
     assertThat(fields.has(FieldKey.DATA)).isFalse();
   }
 
