@@ -30,6 +30,7 @@ SANDBOX_ENDED, RUNTIME_LOST, TEMPLATE_ENDED = range(0xA5, 0xA8)
 (RUN_DIR, INSTANCE, LAYER, IDMAP, COPY, HIDDEN, WRITABLE, UID_BASE, MEMORY_BYTES, PIDS_MAX,
  CPU_MILLIS, DISK_BYTES, TMP_BYTES, SHM_BYTES, TEMPLATE, CHILD, MACHINE_ID, OUTCOME, RUNTIME_PID,
  OOM_KILLS, RUNTIME_DIR_KEY, HOSTNAME) = range(64, 86)
+FRONT_KEY = 90
 
 ZYGOTE = ["/usr/bin/python3", "-B", "-m", "forkd_runtime.zygote"]
 ENVIRONMENT = ["PATH=/usr/bin:/bin", "HOME=/root", "PYTHONPATH=/.forkd/python",
@@ -176,6 +177,7 @@ class Launcher:
         fields += [(frames.ARGV, arg) for arg in options.pop("argv", ZYGOTE)]
         fields += [(frames.ENV, entry) for entry in options.pop("env", ENVIRONMENT)]
         fields += [(RUNTIME_DIR_KEY, str(options.pop("runtime_dir", RUNTIME_DIR)))]
+        fields += [(FRONT_KEY, path) for path in [options.pop("front", "")] if path]
         fields += [(frames.DATA, json.dumps(warm or {"imports": []}))]
         if "cwd" in options:
             fields += [(frames.CWD, options.pop("cwd"))]

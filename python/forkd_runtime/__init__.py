@@ -9,6 +9,6 @@ import sys
 
 # What a bare interpreter has loaded before it looks at a script's directory: a file of the same
 # name next to the script does not shadow these, neither there nor here.
-STARTUP_MODULES = frozenset(sys.modules)
+STARTUP_MODULES = tuple(name for name in sys.modules if not name.startswith(__name__))
 
 __version__ = "1"

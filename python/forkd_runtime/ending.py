@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
-import itertools
 import os
 import signal
 import sys
@@ -17,12 +16,12 @@ import threading
 import traceback
 import weakref
 from types import ModuleType, TracebackType
-from typing import Any, Callable, FrozenSet, NoReturn, Optional
+from typing import Any, Callable, NoReturn, Optional
 
 _OWN = os.path.dirname(os.path.abspath(__file__))
 
 
-def run(body: Callable[[], None], warm_modules: FrozenSet[str]) -> NoReturn:
+def run(body: Callable[[], None], is_warm: Callable[[str], bool]) -> NoReturn:
     """Runs the program and ends the process."""
     code, error = 0, None
     try:
@@ -35,7 +34,7 @@ def run(body: Callable[[], None], warm_modules: FrozenSet[str]) -> NoReturn:
     if error is not None:  # here and not above: what a hook raises has no context then
         code = _report(error)
         error = None
-    if not _finish(warm_modules):
+    if not _finish(is_warm):
         code = 120
     if interrupted:
         _die_by_interrupt()
@@ -87,13 +86,13 @@ def _report(error: BaseException) -> int:
     return 1
 
 
-def _finish(warm_modules: FrozenSet[str]) -> bool:
+def _finish(is_warm: Callable[[str], bool]) -> bool:
     """False when output could not be written."""
     threading._shutdown()  # type: ignore[attr-defined]
     with contextlib.suppress(BaseException):  # before 3.10 it raises what it has printed
         atexit._run_exitfuncs()
     flushed = _flush(_unraisable)
-    _drop_modules(warm_modules)
+    _drop_modules(is_warm)
     _flush(_silent)  # what __del__ has printed
     return flushed
 
@@ -122,12 +121,11 @@ def _silent(source: Any, error: BaseException) -> None:
     return None
 
 
-def _drop_modules(warm_modules: FrozenSet[str]) -> None:
+def _drop_modules(is_warm: Callable[[str], bool]) -> None:
     """Lets go of what the program made, so that files are flushed and __del__ is called."""
-    # From the newest: to walk over the warm ones would write to the count of each name.
-    new = list(itertools.takewhile(lambda name: name not in warm_modules, reversed(sys.modules)))
-    for name in new:
-        del sys.modules[name]
+    for name in reversed(list(sys.modules)):
+        if name != "__main__" and not is_warm(name):
+            del sys.modules[name]
     for name in ("last_type", "last_value", "last_traceback", "last_exc"):
         sys.__dict__.pop(name, None)
     main = sys.modules.pop("__main__", None)

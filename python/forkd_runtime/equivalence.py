@@ -67,6 +67,11 @@ def _standing(pid: int) -> _Standing:
     )
 
 
+def _killed_first(pid: int) -> bytes:
+    with open("/proc/%d/oom_score_adj" % pid, "rb") as file:
+        return file.read()
+
+
 class Equivalence:
     """Made in the process that serves; its own standing is what others are compared with."""
 
@@ -96,6 +101,8 @@ class Equivalence:
         own, theirs = self._own, _standing(pid)
         if theirs.traced:
             return "it is traced"
+        if _killed_first(pid) != _killed_first(os.getpid()):  # anybody may have changed ours
+            return "its oom_score_adj differs from the warm interpreter's"
         for name, mine, other in zip(own._fields, own, theirs):
             if mine != other:
                 return "its %s differs from the warm interpreter's" % name
@@ -161,7 +168,7 @@ class Equivalence:
             if entry:
                 places.append(os.path.join(cwd, entry))
         for place in places:
-            hidden = sources.hidden_by(place)
+            hidden = sources.hidden_by(place, self._warmed.modules.fresh)
             if hidden:
                 return "%s in %s hides a module of warm-up" % (min(hidden), place)
         return None

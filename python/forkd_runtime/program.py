@@ -13,8 +13,9 @@ import runpy
 import sys
 import time
 from types import CodeType, ModuleType
-from typing import Any, Dict, List, NoReturn, Optional
+from typing import Any, Collection, Dict, List, NoReturn, Optional
 
+import forkd_runtime
 from forkd_runtime import ending, inherit, interpreter, reseed, streams, syscalls
 from forkd_runtime.warmed import Warmed
 
@@ -49,7 +50,7 @@ class Program:
         except BaseException as error:
             os.write(2, ("forkd: cannot start the program: %s\n" % error).encode())
             os._exit(126)
-        ending.run(getattr(self, "_run_" + self.kind), warmed.sources.loaded)
+        ending.run(getattr(self, "_run_" + self.kind), warmed.modules.is_warm)
 
     def _become(self, warmed: Warmed) -> None:
         os.setsid()
@@ -61,6 +62,7 @@ class Program:
         streams.install(warmed.encoding, self.env, self._unbuffered())
         reseed.reseed(reseed.chosen_seed(self.env, warmed.seed))
         warmed.inheritance.restore_exit_callbacks()
+        warmed.modules.hide()
         self._set_arguments()
         self._set_path(warmed)
         if self._writes_no_bytecode():
@@ -105,7 +107,12 @@ class Program:
         extra = [os.path.abspath(entry) for entry in extra]
         first = [] if self.env.get("PYTHONSAFEPATH") else [self._first_entry()]
         sys.path[:] = [*first, *extra, *warmed.path]
-        warmed.sources.forget_stale(first + extra)
+        started_with: Collection[str] = warmed.modules.fresh
+        if self.kind == "module":
+            started_with = forkd_runtime.STARTUP_MODULES
+        warmed.modules.forget(warmed.sources.stale(first + extra, started_with))
+        warmed.modules.start()
+        warmed.modules.show(started_with)
 
     def _first_entry(self) -> str:
         if self.kind == "module":
@@ -131,7 +138,7 @@ class Program:
         if _is_archive(self.text):
             runpy._run_module_as_main("__main__", False)  # type: ignore[attr-defined]
             return
-        path = os.path.abspath(self.text) if sys.version_info >= (3, 9) else self.text
+        path = _absolute(self.text) if sys.version_info >= (3, 9) else self.text
         namespace = main.__dict__
         namespace["__file__"] = path
         namespace["__cached__"] = None
@@ -152,6 +159,13 @@ class Program:
             return marshal.loads(source[_PYC_HEADER:])
         main.__loader__ = loaders.SourceFileLoader("__main__", path)
         return compile(source, path, "exec", dont_inherit=True)
+
+
+def _absolute(path: str) -> str:
+    """As the interpreter does it: `..` stays."""
+    if path.startswith("/"):
+        return path
+    return os.path.join(os.getcwd(), path[2:] if path.startswith("./") else path)
 
 
 def _is_archive(path: str) -> bool:

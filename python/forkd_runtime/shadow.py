@@ -1,7 +1,8 @@
 """Warm modules that a fresh interpreter would not have found where the parent found them.
 
 A file next to the script hides an installed module of the same name, and a source file may have
-changed since warm-up. Such modules are forgotten, so that the program imports its own.
+changed since warm-up. Such modules are forgotten, so that the program imports its own; a program
+that was started inside the sandbox runs cold then.
 """
 
 from __future__ import annotations
@@ -9,9 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from typing import Any, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Set
-
-import forkd_runtime
+from typing import Any, Container, Dict, Iterable, List, NamedTuple, Optional, Set
 
 _SUFFIXES = (".py", ".pyc", ".so")
 
@@ -31,13 +30,11 @@ class Sources:
     def __init__(self) -> None:
         self._sources: List[Source] = []
         self._top_level: Dict[str, Optional[str]] = {}
-        self.loaded: FrozenSet[str] = frozenset()  # names of all warm modules
         self.installed: List[str] = []  # files of those that are not the user's own
 
     def record(self) -> None:
         """Once, at the end of warm-up."""
         installed = _installed_directories()
-        self.loaded = frozenset(sys.modules)
         for name, module in list(sys.modules.items()):
             path = _origin(module)
             if "." not in name:
@@ -54,16 +51,15 @@ class Sources:
             return  # made in memory: there is no file that could change
         self._sources.append(Source(name, path, status.st_mtime_ns, status.st_size))
 
-    def forget_stale(self, directories: Iterable[str]) -> None:
-        """Drops changed modules, and those that a file in one of the directories hides."""
+    def stale(self, directories: Iterable[str], started_with: Container[str]) -> Set[str]:
+        """Changed modules, and those that a file in one of the directories hides."""
         doomed = self.changed()
         for directory in directories:
             place = directory or os.getcwd()
             # A finder may have listed this directory before a file was put into it.
             sys.path_importer_cache.pop(place, None)
-            doomed |= self.hidden_by(place)
-        if doomed:
-            _forget(doomed)
+            doomed |= self.hidden_by(place, started_with)
+        return doomed
 
     def are_own(self) -> bool:
         """Whether warm-up has loaded modules of the user's own."""
@@ -82,8 +78,9 @@ class Sources:
                 changed.add(source.module)
         return changed
 
-    def hidden_by(self, directory: str) -> Set[str]:
-        """Warm modules that a directory at the front of sys.path has, too."""
+    def hidden_by(self, directory: str, started_with: Container[str]) -> Set[str]:
+        """Warm modules that a directory at the front of sys.path has, too; but not those that an
+        interpreter has loaded before it looks there."""
         hidden: Set[str] = set()
         try:
             entries = list(os.scandir(directory))
@@ -91,7 +88,7 @@ class Sources:
             return hidden
         for entry in entries:
             name = entry.name.partition(".")[0]
-            if name not in self._top_level or name in forkd_runtime.STARTUP_MODULES:
+            if name not in self._top_level or name in started_with:
                 continue
             home = self._top_level[name]
             if home is None or os.path.dirname(home) == directory or home == directory:
@@ -105,13 +102,6 @@ def _is_module(entry: "os.DirEntry[str]") -> bool:
     if entry.name.endswith(_SUFFIXES):
         return True
     return entry.is_dir() and os.path.exists(os.path.join(entry.path, "__init__.py"))
-
-
-def _forget(names: Set[str]) -> None:
-    for loaded in list(sys.modules):
-        parts = loaded.split(".")
-        if any(".".join(parts[: i + 1]) in names for i in range(len(parts))):
-            del sys.modules[loaded]
 
 
 def _origin(module: Any) -> Optional[str]:

@@ -14,7 +14,7 @@ import traceback
 from types import ModuleType
 from typing import Any, Callable, Dict, List, NoReturn, Optional
 
-from forkd_runtime import ending, hazards, program
+from forkd_runtime import ending, hazards, program, reveal
 from forkd_runtime.evaluate import describe, remember_source
 from forkd_runtime.heap import Heap
 from forkd_runtime.inherit import Inheritance
@@ -82,6 +82,7 @@ class Launch:
         self.encoding = Encoding()
         self.path = _installed_path()
         self.environment = dict(os.environ)
+        self.fresh = reveal.Fresh(self.environment)
         self.ledger = hazards.Ledger()
 
 
@@ -134,6 +135,7 @@ def warm(launch: Launch, spec: Spec) -> Warmed:
         launch.environment,
         RECORDER.reads(),
         spec.exec,
+        reveal.Modules(RECORDER, launch.fresh, spec.imports),
     )
     rehearse(warmed)
     _freeze(inheritance)

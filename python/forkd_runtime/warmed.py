@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Optional
 from forkd_runtime.inherit import Inheritance
 from forkd_runtime.installed import Installed
 from forkd_runtime.recorder import Read
+from forkd_runtime.reveal import Modules
 from forkd_runtime.shadow import Sources
 from forkd_runtime.streams import Encoding
 
@@ -31,6 +32,7 @@ class Warmed:
         started: Dict[str, str],
         environment_reads: List[Read],
         serves_callers: bool,
+        modules: Modules,
     ) -> None:
         self.report = report
         self.script = script  # namespace of the warm-up script
@@ -45,6 +47,7 @@ class Warmed:
         self.started = started  # the environment when the interpreter started
         self.environment_reads = environment_reads
         self.serves_callers = serves_callers  # a doorway is wanted
+        self.modules = modules
         # Made before the fork, so that a child only appends its pid.
         self._pong = json.dumps(self._runtime_report())[:-1]
 
