@@ -17,7 +17,8 @@ import tools.jackson.databind.node.ObjectNode;
       "Runs a command in a sandbox.",
       "Its input, both outputs and its exit code pass through; so do signals.",
       "A command ended by signal S exits with 128+S; trouble of forkd's own with 125.",
-      "python3 -m MODULE, -c CODE and SCRIPT.py run in a fork of the warm interpreter."
+      "python3, also one that a shell or make starts, runs in a fork of the warm interpreter",
+      "where that gives the same; FORKD_WARM_DEBUG=1 tells why it does not."
     },
     footer = {"", "Example:", "  forkd exec sb-686f1a2b-0000 -w /srv -- sh -c 'ls | wc -l'"})
 final class Exec extends ProgramCommand {
@@ -37,7 +38,7 @@ final class Exec extends ProgramCommand {
   @Option(names = "--warm", description = "Only as a fork of the warm interpreter.")
   private boolean warm;
 
-  @Option(names = "--cold", description = "Always as a new process.")
+  @Option(names = "--cold", description = "Always as a new process, whatever it starts included.")
   private boolean cold;
 
   @Option(

@@ -16,6 +16,8 @@ import dev.forkd.model.SandboxId;
 import dev.forkd.model.StartedProgram;
 import java.math.BigDecimal;
 import java.time.Duration;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -91,7 +93,7 @@ final class Runs {
 
   private Start cold(Sandbox.Running sandbox, Request.Run request) {
     try {
-      RunningProgram running = sandbox.guest().run(request.program());
+      RunningProgram running = sandbox.guest().run(coldSpec(request));
       return new Start(add(sandbox, running, false), "");
     } catch (ForkdException e) {
       RunningProgram unstarted = UnstartedProgram.of(e).orElseThrow(() -> e);
@@ -101,6 +103,18 @@ final class Runs {
 
   private StartedProgram add(Sandbox.Running sandbox, RunningProgram program, boolean warm) {
     return programs.add(sandbox.row().id(), program, warm, sandbox.lifetime().use());
+  }
+
+  /** Asked for a new process, the interpreters that the program starts are new ones, too. */
+  private static ProgramSpec coldSpec(Request.Run request) {
+    ProgramSpec spec = request.program();
+    if (request.warm() != Request.WarmUse.NEVER) {
+      return spec;
+    }
+    Map<String, String> env = new HashMap<>(spec.env());
+    env.putIfAbsent("FORKD_COLD", "1");
+    return new ProgramSpec(
+        spec.program(), env, spec.cwd(), spec.user(), spec.stdin(), spec.timeout());
   }
 
   private static WarmExec.Choice choose(
