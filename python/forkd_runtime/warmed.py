@@ -6,6 +6,7 @@ import json
 from types import ModuleType
 from typing import Any, Dict, List, Optional
 
+from forkd_runtime import hooks
 from forkd_runtime.inherit import Inheritance
 from forkd_runtime.shadow import Sources
 from forkd_runtime.streams import Encoding
@@ -25,6 +26,7 @@ class Warmed:
         inheritance: Inheritance,
         sources: Sources,
         imported: Dict[str, ModuleType],
+        hook_ms: int = hooks.DEADLINE_MS,
     ) -> None:
         self.report = report
         self.script = script  # namespace of the warm-up script
@@ -35,6 +37,7 @@ class Warmed:
         self.inheritance = inheritance
         self.sources = sources
         self.imported = imported  # what an eval sees without importing it
+        self.hook_ms = hook_ms  # for all after_fork hooks together
         # Made before the fork, so that a child only appends its pid.
         self._pong = json.dumps(self._runtime_report())[:-1]
 

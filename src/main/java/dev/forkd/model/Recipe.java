@@ -125,6 +125,7 @@ public record Recipe(
    * @param seed fixed random seed of every child; empty = fresh randomness
    * @param allow hazards (see docs/fork-hazards.md) that the author accepts
    * @param deadline how long all of it may take
+   * @param hooks what of the author's runs around the fork
    */
   public record WarmUp(
       List<String> imports,
@@ -133,12 +134,26 @@ public record Recipe(
       List<String> path,
       Optional<Long> seed,
       List<String> allow,
-      Duration deadline) {
+      Duration deadline,
+      Hooks hooks) {
     public WarmUp {
       imports = List.copyOf(imports);
       functions = List.copyOf(functions);
       path = List.copyOf(path);
       allow = List.copyOf(allow);
     }
+  }
+
+  /**
+   * Source texts of the author that run around the fork; "" = none. Decorated functions of the
+   * warm-up script come on top of them.
+   *
+   * @param beforeSnapshot at the end of the warm-up, before anything is checked
+   * @param afterFork once in every child, before it is handed out
+   * @param deadline for all hooks of one kind together
+   */
+  public record Hooks(String beforeSnapshot, String afterFork, Duration deadline) {
+    /** Nothing to run, and what functions of the script may take. */
+    public static final Hooks NONE = new Hooks("", "", Duration.ofSeconds(5));
   }
 }

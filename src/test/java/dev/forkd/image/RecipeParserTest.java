@@ -67,6 +67,10 @@ class RecipeParserTest {
           seed: 7
           allow: [threads]
           deadline: 1.5s
+          before_snapshot: |
+            a()
+          after_fork: b()
+          hook_deadline: 2s
         workdir: /opt/full
         env:
           PLAIN: text
@@ -101,7 +105,8 @@ class RecipeParserTest {
                     List.of("/opt/full"),
                     Optional.of(7L),
                     List.of("threads"),
-                    Duration.ofMillis(1500)),
+                    Duration.ofMillis(1500),
+                    new Recipe.Hooks("a()\n", "b()", Duration.ofSeconds(2))),
                 "/opt/full",
                 Map.of("PLAIN", "text", "NUMBER", "1.50", "FLAG", "true", "EMPTY", ""),
                 new Limits(512L << 20, 100, 1500, 2L << 30, 0, 1 << 20),
