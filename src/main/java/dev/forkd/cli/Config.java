@@ -11,6 +11,7 @@ package dev.forkd.cli;
  * @param tlsCert PEM certificate chain; TCP is HTTPS then
  * @param tlsKey PEM private key
  * @param branchConcurrency branches that may be made at once
+ * @param memoryBudgetMib of all sandboxes together, in MiB; 0 = none
  */
 public record Config(
     Directories directories,
@@ -18,7 +19,8 @@ public record Config(
     String tokenFile,
     String tlsCert,
     String tlsKey,
-    int branchConcurrency) {
+    int branchConcurrency,
+    int memoryBudgetMib) {
 
   /** Where a daemon listens that nobody told otherwise. */
   static final String DEFAULT_BIND = "127.0.0.1:8889";
