@@ -250,6 +250,14 @@ try:
 except (ValueError, OSError) as error:
     outcome = "stopped: %s" % error
 """,
+    "wake_the_crash_handler_of_the_host": r"""
+import resource
+before = resource.getrlimit(resource.RLIMIT_CORE)
+try:
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1] + 1, before[1] + 1)); outcome = "raised"
+except (ValueError, OSError) as error:
+    outcome = "stopped: %s" % error if before == (1, 1) else "limit is %s" % (before,)
+""",
     "lock_memory": r"""
 import mmap
 area = mmap.mmap(-1, 64 << 20)
