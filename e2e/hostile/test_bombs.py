@@ -1,4 +1,4 @@
-"""Starving: what one sandbox uses up is its own, a sibling works on, and the operator can see it."""
+"""Starving: what one sandbox uses up is its own, a sibling works on, the operator can see it."""
 
 import concurrent.futures
 import os
@@ -43,7 +43,8 @@ BOMBS = [
              "    n += 1\nexcept OSError as e: print('stopped', e.errno, n)"),
     ("thread", "import threading, time\nn = 0\ntry:\n  while True:\n"
                "    threading.Thread(target=time.sleep, args=(9,), daemon=True).start(); n += 1\n"
-               "except RuntimeError as e: print('stopped', e, n, flush=True)\nimport os; os._exit(0)"),
+               "except RuntimeError as e: print('stopped', e, n, flush=True)\n"
+               "import os; os._exit(0)"),
     ("zombie", "import os\nn = 0\ntry:\n  while True:\n    if os.fork() == 0: os._exit(0)\n"
                "    n += 1\nexcept OSError as e: print('stopped', e.errno, n)"),
     ("descriptor", "import os\nn = 0\ntry:\n  while True: os.dup(0); n += 1\n"
@@ -51,8 +52,9 @@ BOMBS = [
     ("inode", "import os\nos.mkdir('/root/i'); n = 0\ntry:\n  while True:\n"
               "    os.mknod('/root/i/%d' % n); n += 1\n"
               "except OSError as e: print('stopped', e.errno, n)"),
-    ("pipe", "import os\nn = 0\ntry:\n  while True:\n    r, w = os.pipe(); os.set_blocking(w, False)\n"
-             "    n += 1\n    try: os.write(w, bytes(1 << 16))\n    except BlockingIOError: pass\n"
+    ("pipe", "import os\nn = 0\ntry:\n  while True:\n    r, w = os.pipe(); n += 1\n"
+             "    os.set_blocking(w, False)\n    try: os.write(w, bytes(1 << 16))\n"
+             "    except BlockingIOError: pass\n"
              "except OSError as e: print('stopped', e.errno, n)"),
 ]
 
@@ -106,7 +108,8 @@ def test_a_busy_sandbox_leaves_the_others_their_share(rest, pair):
 
 def test_what_ignores_every_signal_is_destroyed(rest, pair):
     bomb, other = pair
-    code = "import os, signal, time\nfor s in range(1, 65):\n  try: signal.signal(s, signal.SIG_IGN)\n" \
+    code = "import os, signal, time\nfor s in range(1, 65):\n" \
+           "  try: signal.signal(s, signal.SIG_IGN)\n" \
            "  except (OSError, ValueError): pass\nif os.fork() == 0:\n  os.setsid()\n" \
            "  if os.fork() == 0:\n    os.setsid()\n    while True: time.sleep(60)\nprint('on')"
     assert python(rest, bomb, code, timeout_secs=5)["stdout"] in ("on\n", "on\non\n", "")
@@ -126,8 +129,10 @@ def test_nothing_persists_after_the_end(installation, pair):
     rest = installation.rest
     before = set(host.children_of(installation.process.pid))
     sandbox, other = pair
-    code = "import os, time\nfor d in ('/etc', '/root', '/tmp', '/var/tmp', '/dev/shm', '/run'):\n" \
-           "  open(d + '/persist', 'w').write('x')\nif os.fork() == 0:\n  os.setsid(); time.sleep(600)"
+    code = "import os, time\n" \
+           "for d in ('/etc', '/root', '/tmp', '/var/tmp', '/dev/shm', '/run'):\n" \
+           "  open(d + '/persist', 'w').write('x')\n" \
+           "if os.fork() == 0:\n  os.setsid(); time.sleep(600)"
     python(rest, sandbox, code, timeout_secs=5)
     rest.kill(sandbox)
     for directory in ("/etc", "/root", "/tmp", "/var/tmp", "/dev/shm", "/run"):

@@ -1,4 +1,4 @@
-"""Impersonating: two sandboxes of one snapshot that try to meet, and one that speaks for another."""
+"""Impersonating: siblings that try to meet, and one that speaks for another."""
 
 import pytest
 

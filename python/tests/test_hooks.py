@@ -51,7 +51,7 @@ def test_order_in_a_virtual_machine() -> None:
 
 
 def test_a_hook_after_the_fork_sees_randomness_of_its_own() -> None:
-    spec = {"imports": ["random"], "after_fork": "token = random.random()", "script": "import random"}
+    spec = {"script": "import random", "after_fork": "token = random.random()"}
     with Served(spec) as served:
         assert reseeded(served).type == frames.RESEEDED
         first = served.session().eval("token").result
@@ -70,7 +70,7 @@ def test_a_hook_after_the_fork_sees_randomness_of_its_own() -> None:
             "before_snapshot hook of the recipe took longer than its deadline of 200 ms",
         ),
         (
-            "import time\nwhile True:\n  try:\n    time.sleep(60)\n  except BaseException:\n    break",
+            "import time\nwhile True:\n  try: time.sleep(60)\n  except BaseException: break",
             "before_snapshot hook of the recipe took longer than its deadline of 200 ms",
         ),
     ],

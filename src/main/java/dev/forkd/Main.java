@@ -151,8 +151,7 @@ public final class Main {
           StateDirectory directory =
               StateDirectory.open(config.directories().state(), config.directories().run());
           Registry registry = Registry.open(directory.database());
-          Forkd forkd =
-              Forkd.start(parts(directory, registry, wiring, config));
+          Forkd forkd = Forkd.start(parts(directory, registry, wiring, config));
           ApiServer api = ApiServer.start(api(config, directory), forkd);
           RelayServer relay = relay(directory, wiring)) {
         PidFile.write(directory.pidFile());

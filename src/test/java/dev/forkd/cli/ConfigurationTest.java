@@ -77,7 +77,9 @@ final class ConfigurationTest {
     assertThat(captured.out()).contains("bind=none").contains("tlsCert=/c, tlsKey=/k");
     captured.out.reset();
     captured.run("serve", "--bind", "h:1", "--branch-concurrency", "7", "--memory-budget", "512");
-    assertThat(captured.out()).contains("bind=h:1").contains("branchConcurrency=7, memoryBudgetMib=512");
+    assertThat(captured.out())
+        .contains("bind=h:1")
+        .contains("branchConcurrency=7, memoryBudgetMib=512");
     captured.env.put("FORKD_BRANCH_CONCURRENCY", "0");
     assertThat(captured.run("serve")).isEqualTo(2);
     assertThat(captured.err()).contains("--branch-concurrency is \"0\"");

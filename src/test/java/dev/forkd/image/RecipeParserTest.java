@@ -47,17 +47,13 @@ class RecipeParserTest {
         """
         name: full
         engine: process
-        image:
-          host:
-            hide: [/opt/secret]
+        image: {host: {hide: [/opt/secret]}}
         packages: [python3-numpy, "libc6:amd64"]
         files:
           - from: tests
             to: /opt/full/tests/
           - {from: /etc/hostname, to: /opt/full/name}
-        runtime:
-          language: python
-          interpreter: /opt/python/bin/python3
+        runtime: {language: python, interpreter: /opt/python/bin/python3}
         warm:
           imports: [numpy, numpy.linalg]
           script: |
