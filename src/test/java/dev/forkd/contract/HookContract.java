@@ -28,7 +28,8 @@ public interface HookContract extends Contract {
 
   @Test
   default void hooksRunInEveryChildAndAFailureIsThatChildsOnly() {
-    Recipe.Hooks hooks = new Recipe.Hooks(BEFORE, AFTER, Duration.ofSeconds(2));
+    Duration deadline = bench().moment().multipliedBy(10);
+    Recipe.Hooks hooks = new Recipe.Hooks(BEFORE, AFTER, deadline);
     Template template = bench().warm(bench().plan(Bench.warm("import random", hooks)));
     List<ForkPlan.Child> children =
         List.of(Bench.child(), with("dead"), Bench.child(), with("1a7e"));
@@ -42,7 +43,9 @@ public interface HookContract extends Contract {
     assertThat(failureOf(outcomes.get(1)))
         .contains("after_fork hook of the recipe failed: AssertionError: not into this one");
     assertThat(failureOf(outcomes.get(3)))
-        .contains("after_fork hook of the recipe took longer than its deadline of 2000 ms");
+        .contains(
+            "after_fork hook of the recipe took longer than its deadline of %d ms"
+                .formatted(deadline.toMillis()));
   }
 
   @Test
