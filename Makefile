@@ -69,6 +69,12 @@ crash-vm: build ## kill daemon and virtual machines 50 times at random (most of 
 e2e: build ## drive the installed command and the REST API as a user would (root)
 	@e2e/run.sh
 
+.PHONY: fuzz
+fuzz: export FORKD_FUZZ_SECONDS ?= 600
+fuzz: build ## fuzz frames, agent and recipes, ten minutes each (FORKD_FUZZ_SECONDS=N)
+	@$(MAKE) -C native/fuzz run SECONDS_EACH=$$FORKD_FUZZ_SECONDS
+	@$(MVN) $(QUIET) test -Dtest=RecipeFuzzTest -Dsurefire.failIfNoSpecifiedTests=true
+
 .PHONY: bench
 bench: build ## measure; figures go to bench/results (root)
 	@bench/run.sh

@@ -1,6 +1,6 @@
 """Serves the runtime channel inside a sandbox: READY, PING, SPAWN, SESSION.
 
-This process never runs user code. Whatever does is a fork of it.
+This process runs no user code but after_fork hooks. Whatever else does is a fork of it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import socket
 import sys
 from typing import Any, Callable, Dict, NamedTuple, NoReturn, Optional, Set, Tuple
 
-from forkd_runtime import frames, reseed, spawn
+from forkd_runtime import frames, hooks, reseed, spawn
 from forkd_runtime.capture import Pump
 from forkd_runtime.channel import Channel, close_all
 from forkd_runtime.doorway import Doorway
@@ -117,6 +117,20 @@ class Runtime:
                 return step
         return None
 
+    def run_hooks(self) -> None:
+        """The user's after_fork hooks. hooks.HookFailed: then nobody may use this sandbox."""
+        if hooks.wanted(hooks.AFTER):
+            reseed.reseed(reseed.chosen_seed(os.environ, self._warmed.seed))
+            hooks.run(hooks.AFTER, self._warmed.hook_ms)
+
+    def _run_hooks_or_leave(self) -> None:
+        try:
+            self.run_hooks()
+        except hooks.HookFailed as failure:
+            fields = ((frames.K_KIND, "runtime"), (frames.K_MESSAGE, str(failure)))
+            self._channel.send(frames.RT_ERROR, 0, fields)
+            self._leave(70)
+
     def close(self) -> None:
         """Only for a runtime that has no children."""
         self._wakeup.close()
@@ -164,6 +178,7 @@ class Runtime:
             reseed.reseed(self._warmed.seed)
             if self._warmed.seed is None and "random" in sys.modules:
                 sys.modules["random"].seed()  # its own hook runs at fork(2) only
+            self._run_hooks_or_leave()
             self._channel.send(frames.RESEEDED, frame.id)
             return None
         if frame.type not in (frames.SPAWN, frames.SESSION):

@@ -14,7 +14,7 @@ import traceback
 from types import ModuleType
 from typing import Any, Callable, Dict, List, NoReturn, Optional
 
-from forkd_runtime import ending, hazards, program, reveal
+from forkd_runtime import ending, hazards, hooks, program, reveal
 from forkd_runtime.evaluate import describe, remember_source
 from forkd_runtime.heap import Heap
 from forkd_runtime.inherit import Inheritance
@@ -55,6 +55,9 @@ class Spec:
         self.script_name: str = _value(fields, "script_name", str) or "warm.py"
         self.workdir: Optional[str] = _value(fields, "workdir", str)
         self.seed: Optional[int] = _value(fields, "seed", int)
+        self.before_snapshot: Optional[str] = _value(fields, "before_snapshot", str)
+        self.after_fork: Optional[str] = _value(fields, "after_fork", str)
+        self.hook_ms: int = _value(fields, "hook_ms", int) or hooks.DEADLINE_MS
         self.exec: bool = bool(_value(fields, "exec", bool))
         self.unsafe: str = _value(fields, "unsafe", str) or "refuse"
         if self.unsafe not in ("refuse", "warn"):
@@ -113,6 +116,7 @@ def warm(launch: Launch, spec: Spec) -> Warmed:
     script = _run_script(spec)
     for function in spec.functions:
         _call(function)
+    _prepare_hooks(spec, script)
     RECORDER.stop()
     inheritance = Inheritance()
     found = _settle(launch, spec, inheritance)
@@ -131,6 +135,7 @@ def warm(launch: Launch, spec: Spec) -> Warmed:
         inheritance,
         sources,
         _bound(spec.imports),
+        spec.hook_ms,
         Installed(path, sources.installed),
         launch.environment,
         RECORDER.reads(),
@@ -224,6 +229,19 @@ def _run_script(spec: Spec) -> Optional[ModuleType]:
         sys.modules["__main__"] = previous
     log("script %s %d ms" % (name, elapsed))
     return module
+
+
+def _prepare_hooks(spec: Spec, script: Optional[ModuleType]) -> None:
+    """Takes the recipe's hooks and runs those that come before the snapshot."""
+    for kind, source in ((hooks.BEFORE, spec.before_snapshot), (hooks.AFTER, spec.after_fork)):
+        try:
+            hooks.add_script(kind, source, script)
+        except SyntaxError as error:
+            _fail("%s of the recipe" % kind, error)
+    try:
+        hooks.run(hooks.BEFORE, spec.hook_ms)
+    except hooks.HookFailed as failure:
+        raise WarmFailed("warm-up: %s" % failure, failure.traceback) from None
 
 
 def _call(reference: str) -> None:

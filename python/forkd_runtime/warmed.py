@@ -28,6 +28,7 @@ class Warmed:
         inheritance: Inheritance,
         sources: Sources,
         imported: Dict[str, ModuleType],
+        hook_ms: int,
         installed: Installed,
         started: Dict[str, str],
         environment_reads: List[Read],
@@ -43,6 +44,7 @@ class Warmed:
         self.inheritance = inheritance
         self.sources = sources
         self.imported = imported  # what an eval sees without importing it
+        self.hook_ms = hook_ms  # for all after_fork hooks together
         self.installed = installed
         self.started = started  # the environment when the interpreter started
         self.environment_reads = environment_reads

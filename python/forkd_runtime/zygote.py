@@ -16,9 +16,9 @@ import json
 import os
 import select
 import sys
-from typing import Callable, Dict, Optional
+from typing import Callable, Dict, NoReturn, Optional
 
-from forkd_runtime import frames
+from forkd_runtime import frames, hooks
 from forkd_runtime.channel import Channel
 from forkd_runtime.enter import FAILED, Entry, Home
 from forkd_runtime.frames import Frame, ProtocolError
@@ -139,14 +139,18 @@ def _enter_and_serve(entry: Entry, warmed: Warmed) -> Step:
     try:
         entry.enter()
         runtime = Runtime(channel, warmed)
+        runtime.run_hooks()
+    except hooks.HookFailed as failure:
+        _give_up(channel, str(failure))
     except Exception as error:
-        fields = (
-            (frames.K_KIND, "runtime"),
-            (frames.K_MESSAGE, "cannot enter the sandbox: %s" % error),
-        )
-        channel.send(frames.RT_ERROR, 0, fields)
-        os._exit(FAILED)
+        _give_up(channel, "cannot enter the sandbox: %s" % error)
     return runtime.serve
+
+
+def _give_up(channel: Channel, message: str) -> NoReturn:
+    fields = ((frames.K_KIND, "runtime"), (frames.K_MESSAGE, message))
+    channel.send(frames.RT_ERROR, 0, fields)
+    os._exit(FAILED)
 
 
 def run(first: Callable[[], Step]) -> None:

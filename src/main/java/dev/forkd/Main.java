@@ -151,8 +151,7 @@ public final class Main {
           StateDirectory directory =
               StateDirectory.open(config.directories().state(), config.directories().run());
           Registry registry = Registry.open(directory.database());
-          Forkd forkd =
-              Forkd.start(parts(directory, registry, wiring, config.branchConcurrency()));
+          Forkd forkd = Forkd.start(parts(directory, registry, wiring, config));
           ApiServer api = ApiServer.start(api(config, directory), forkd);
           RelayServer relay = relay(directory, wiring)) {
         PidFile.write(directory.pidFile());
@@ -180,7 +179,7 @@ public final class Main {
     }
 
     private static Parts parts(
-        StateDirectory directory, Registry registry, Wiring wiring, int branchCap) {
+        StateDirectory directory, Registry registry, Wiring wiring, Config config) {
       Engine process =
           new ProcessEngine(
               new ProcessPaths(
@@ -199,7 +198,8 @@ public final class Main {
           Map.of(process.name(), process, vm.name(), vm),
           InstantSource.system(),
           wiring.version(),
-          branchCap,
+          config.branchConcurrency(),
+          config.memoryBudgetMib(),
           directory.instance());
     }
 

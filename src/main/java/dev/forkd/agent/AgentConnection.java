@@ -150,6 +150,17 @@ public final class AgentConnection implements AutoCloseable {
     }
   }
 
+  /** What the agent says about the end of the runtime; "" when it serves. */
+  public String runtimeEnd(Duration deadline) {
+    Exchange exchange = frames.request(FrameType.PING_RUNTIME, Fields.NONE, Exchange.Shape.PONG);
+    try {
+      Frame answer = exchange.awaitLast(Deadline.after(deadline), about("ping"));
+      return isRuntimeEnd(answer) ? ErrorFrame.oneLine(answer.fields().text(FieldKey.MESSAGE)) : "";
+    } finally {
+      frames.abandon(exchange);
+    }
+  }
+
   /**
    * Starts a program; the result must be closed.
    *

@@ -12,6 +12,7 @@ package dev.forkd.cli;
  * @param tlsKey PEM private key
  * @param auditLog file with a line for each request; "" = in the state directory, "none" = no log
  * @param branchConcurrency branches that may be made at once
+ * @param memoryBudgetMib of all sandboxes together, in MiB; 0 = none
  */
 public record Config(
     Directories directories,
@@ -20,7 +21,8 @@ public record Config(
     String tlsCert,
     String tlsKey,
     String auditLog,
-    int branchConcurrency) {
+    int branchConcurrency,
+    int memoryBudgetMib) {
   /** Where a daemon listens that nobody told otherwise. */
   static final String DEFAULT_BIND = "127.0.0.1:8889";
 }

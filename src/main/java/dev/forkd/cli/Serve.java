@@ -69,6 +69,14 @@ final class Serve implements Callable<Integer> {
       description = "Branches that may be made at once; default 4 [FORKD_BRANCH_CONCURRENCY].")
   private String branchConcurrency = "";
 
+  @Option(
+      names = "--memory-budget",
+      paramLabel = "MIB",
+      description =
+          "Memory of all sandboxes at their limits; a fork that does not fit is refused; default"
+              + " 0, none [FORKD_MEMORY_BUDGET].")
+  private String memoryBudget = "";
+
   @Mixin private Cli.Help help = new Cli.Help();
 
   private final Session session;
@@ -93,7 +101,8 @@ final class Serve implements Callable<Integer> {
             path(or(tlsCert, "FORKD_TLS_CERT", "")),
             path(or(tlsKey, "FORKD_TLS_KEY", "")),
             auditLog(or(auditLog, "FORKD_AUDIT_LOG", "")),
-            count("--branch-concurrency", or(branchConcurrency, "FORKD_BRANCH_CONCURRENCY", "4")));
+            count("--branch-concurrency", or(branchConcurrency, "FORKD_BRANCH_CONCURRENCY", "4")),
+            mebibytes(or(memoryBudget, "FORKD_MEMORY_BUDGET", "0")));
     return session.wiring().serve(config, session.console());
   }
 
@@ -103,6 +112,15 @@ final class Serve implements Callable<Integer> {
 
   private String path(String text) {
     return text.isEmpty() ? "" : session.console().path(text).toString();
+  }
+
+  private static int mebibytes(String text) {
+    if (!text.matches("0|[1-9][0-9]{0,8}")) {
+      throw new ForkdException(
+          FailureKind.INVALID,
+          "--memory-budget is \"" + text + "\"; give a number of MiB, or 0 for none");
+    }
+    return Integer.parseInt(text);
   }
 
   private static int count(String option, String text) {

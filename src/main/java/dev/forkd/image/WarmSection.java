@@ -46,6 +46,9 @@ final class WarmSection {
             "seed",
             "allow",
             "deadline",
+            "before_snapshot",
+            "after_fork",
+            "hook_deadline",
             "exec");
     return new Recipe.WarmUp(
         warm.items("imports", (path, item) -> name(path, item, MODULE, "a module such as a.b")),
@@ -54,7 +57,11 @@ final class WarmSection {
         warm.items("path", InsidePath::of),
         seed(warm),
         warm.items("allow", (path, item) -> name(path, item, HAZARD, "the name of a hazard")),
-        deadline(warm),
+        deadline(warm, "deadline", DEADLINE),
+        new Recipe.Hooks(
+            warm.text("before_snapshot"),
+            warm.text("after_fork"),
+            deadline(warm, "hook_deadline", Recipe.Hooks.NONE.deadline())),
         warm.flag("exec", true));
   }
 
@@ -110,13 +117,11 @@ final class WarmSection {
     return seed;
   }
 
-  private static Duration deadline(Section warm) {
+  private static Duration deadline(Section warm, String key, Duration usual) {
     Duration deadline =
-        warm.node("deadline")
-            .map(node -> Quantity.duration("warm.deadline", node))
-            .orElse(DEADLINE);
+        warm.node(key).map(node -> Quantity.duration(warm.at(key), node)).orElse(usual);
     if (deadline.isZero() || deadline.compareTo(LONGEST) > 0) {
-      throw YamlReader.at(warm.line("deadline"), "`warm.deadline` must be more than 0, up to 1h");
+      throw YamlReader.at(warm.line(key), "`" + warm.at(key) + "` must be more than 0, up to 1h");
     }
     return deadline;
   }

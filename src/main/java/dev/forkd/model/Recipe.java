@@ -125,6 +125,7 @@ public record Recipe(
    * @param seed fixed random seed of every child; empty = fresh randomness
    * @param allow hazards (see docs/fork-hazards.md) that the author accepts
    * @param deadline how long all of it may take
+   * @param hooks what of the author's runs around the fork
    * @param exec whether programs in a sandbox that start the interpreter get a fork of the warm one
    */
   public record WarmUp(
@@ -135,6 +136,7 @@ public record Recipe(
       Optional<Long> seed,
       List<String> allow,
       Duration deadline,
+      Hooks hooks,
       boolean exec) {
     public WarmUp {
       imports = List.copyOf(imports);
@@ -151,8 +153,22 @@ public record Recipe(
         List<String> path,
         Optional<Long> seed,
         List<String> allow,
-        Duration deadline) {
-      this(imports, script, functions, path, seed, allow, deadline, true);
+        Duration deadline,
+        Hooks hooks) {
+      this(imports, script, functions, path, seed, allow, deadline, hooks, true);
     }
+  }
+
+  /**
+   * Source texts of the author that run around the fork; "" = none. Decorated functions of the
+   * warm-up script come on top of them.
+   *
+   * @param beforeSnapshot at the end of the warm-up, before anything is checked
+   * @param afterFork once in every child, before it is handed out
+   * @param deadline for all hooks of one kind together
+   */
+  public record Hooks(String beforeSnapshot, String afterFork, Duration deadline) {
+    /** Nothing to run, and what functions of the script may take. */
+    public static final Hooks NONE = new Hooks("", "", Duration.ofSeconds(5));
   }
 }

@@ -15,6 +15,7 @@ import org.slf4j.LoggerFactory;
 public final class Forkd implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Forkd.class);
 
+  private final Admission admission;
   private final Parts parts;
   private final Metrics metrics = new Metrics();
   private final Programs programs = new Programs();
@@ -31,6 +32,7 @@ public final class Forkd implements AutoCloseable {
   private Forkd(Parts parts) {
     this.parts = parts;
     Forks forks = new Forks(parts);
+    this.admission = forks.admission();
     Warming warming = new Warming(parts, forks);
     this.creation = new Creation(parts, warming);
     this.snapshots = new Snapshots(parts, creation);
@@ -160,7 +162,8 @@ public final class Forkd implements AutoCloseable {
             snapshots::parked,
             programs::running,
             branches::inFlight,
-            branches.cap()));
+            branches.cap(),
+            admission));
   }
 
   /** The version of this daemon. */

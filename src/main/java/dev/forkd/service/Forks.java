@@ -28,11 +28,13 @@ final class Forks {
   private static final long MIB = 1 << 20;
 
   private final Parts parts;
+  private final Admission admission;
   private final SecureRandom random = new SecureRandom();
   private final AtomicLong sequence = new AtomicLong();
 
   Forks(Parts parts) {
     this.parts = parts;
+    this.admission = new Admission(parts.registry(), parts.memoryBudgetMib());
   }
 
   /**
@@ -51,7 +53,7 @@ final class Forks {
       children.add(new ForkPlan.Child(id, machineId()));
       rows.add(SandboxRow.planned(id, tag, now, engine, limits.memoryBytes() / MIB));
     }
-    parts.registry().journal(rows);
+    admission.journal(tag, rows);
     Duration deadline = BASE_DEADLINE.plus(CHILD_DEADLINE.multipliedBy(n));
     try {
       List<ForkOutcome> outcomes = template.fork(new ForkPlan(children, limits, deadline));
@@ -62,6 +64,11 @@ final class Forks {
       parts.registry().strike(rows.stream().map(SandboxRow::id).toList());
       throw e;
     }
+  }
+
+  /** What is let in. */
+  Admission admission() {
+    return admission;
   }
 
   private static List<Child> allOrNone(

@@ -35,7 +35,8 @@ final class Metrics {
       IntSupplier parked,
       IntSupplier programs,
       IntSupplier branches,
-      int branchCap) {}
+      int branchCap,
+      Admission admission) {}
 
   /** A batch of n was handed over, of which so many came from the pool. */
   void forked(Tag tag, EngineName engine, int n, int fromPool, double seconds) {
@@ -90,6 +91,7 @@ final class Metrics {
     head(out, "forkd_run_seconds", "histogram", "Programs run to their end, and evals.");
     new TreeMap<>(runSeconds)
         .forEach((kind, it) -> it.write(out, "forkd_run_seconds", "kind=\"" + kind + "\""));
+    admission(out, gauges.admission());
     jvm(out);
     return out.toString();
   }
@@ -106,6 +108,18 @@ final class Metrics {
         .forEach((kind, count) ->
             out.append(
                 "forkd_sandboxes_ended_total{reason=\"%s\"} %d%n".formatted(kind, count.sum())));
+  }
+
+  private static void admission(StringBuilder out, Admission admission) {
+    long mib = 1 << 20;
+    gauge(out, "forkd_memory_budget_bytes", "0: none.", admission.budgetMib() * mib);
+    gauge(
+        out,
+        "forkd_memory_reserved_bytes",
+        "Of all that lives, at its limits.",
+        admission.reservedMib() * mib);
+    head(out, "forkd_admissions_refused_total", "counter", "Batches over the memory budget.");
+    out.append("forkd_admissions_refused_total %d%n".formatted(admission.refused()));
   }
 
   private static void jvm(StringBuilder out) {

@@ -22,6 +22,7 @@ import java.util.Map;
  * @param clock wall clock
  * @param version of forkd, for the metrics
  * @param branchCap branches that may be made at once, at least 1
+ * @param memoryBudgetMib of all sandboxes together, in MiB; 0 = none
  * @param instance label of this daemon, which its cgroups carry; two daemons never share one
  */
 public record Parts(
@@ -32,6 +33,7 @@ public record Parts(
     InstantSource clock,
     String version,
     int branchCap,
+    long memoryBudgetMib,
     String instance) {
   /** Branches at once when nobody says otherwise. */
   public static final int DEFAULT_BRANCH_CAP = 4;

@@ -69,17 +69,24 @@ final class ConfigurationTest {
     assertThat(captured.out())
         .isEqualTo(
             "Config[directories=Directories[state=/s, run=/r], bind=127.0.0.1:8889,"
-                + " tokenFile=/token, tlsCert=, tlsKey=, auditLog=, branchConcurrency=4]\n");
+                + " tokenFile=/token, tlsCert=, tlsKey=, auditLog=, branchConcurrency=4,"
+                + " memoryBudgetMib=0]\n");
     captured.out.reset();
     captured.env.put("FORKD_BIND", "none");
     captured.run("serve", "--tls-cert", "/c", "--tls-key", "/k");
     assertThat(captured.out()).contains("bind=none").contains("tlsCert=/c, tlsKey=/k");
     captured.out.reset();
-    captured.run("serve", "--bind", "h:1", "--branch-concurrency", "7");
-    assertThat(captured.out()).contains("bind=h:1").contains("branchConcurrency=7");
+    captured.run("serve", "--bind", "h:1", "--branch-concurrency", "7", "--memory-budget", "512");
+    assertThat(captured.out())
+        .contains("bind=h:1")
+        .contains("branchConcurrency=7, memoryBudgetMib=512");
     captured.env.put("FORKD_BRANCH_CONCURRENCY", "0");
     assertThat(captured.run("serve")).isEqualTo(2);
     assertThat(captured.err()).contains("--branch-concurrency is \"0\"");
+    captured.env.put("FORKD_MEMORY_BUDGET", "8GiB");
+    captured.env.remove("FORKD_BRANCH_CONCURRENCY");
+    assertThat(captured.run("serve")).isEqualTo(2);
+    assertThat(captured.err()).contains("--memory-budget is \"8GiB\"");
   }
 
   @Test

@@ -86,7 +86,14 @@ public final class Bench implements AutoCloseable {
 
   public static Recipe.WarmUp warm(
       List<String> imports, String script, Optional<Long> seed, Duration deadline) {
-    return new Recipe.WarmUp(imports, script, List.of(), List.of(), seed, List.of(), deadline);
+    return new Recipe.WarmUp(
+        imports, script, List.of(), List.of(), seed, List.of(), deadline, Recipe.Hooks.NONE);
+  }
+
+  /** A warm-up with hooks. */
+  public static Recipe.WarmUp warm(String script, Recipe.Hooks hooks) {
+    return new Recipe.WarmUp(
+        List.of(), script, List.of(), List.of(), Optional.empty(), List.of(), SOON, hooks);
   }
 
   public WarmPlan plan(Recipe.WarmUp warm) {

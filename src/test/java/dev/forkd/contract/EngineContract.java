@@ -27,7 +27,8 @@ public abstract class EngineContract
         FileContract,
         LimitContract,
         EndContract,
-        WarmContract {
+        WarmContract,
+        HookContract {
   private Optional<Bench> bench = Optional.empty();
   private Object before = "";
 

@@ -47,17 +47,13 @@ class RecipeParserTest {
         """
         name: full
         engine: process
-        image:
-          host:
-            hide: [/opt/secret]
+        image: {host: {hide: [/opt/secret]}}
         packages: [python3-numpy, "libc6:amd64"]
         files:
           - from: tests
             to: /opt/full/tests/
           - {from: /etc/hostname, to: /opt/full/name}
-        runtime:
-          language: python
-          interpreter: /opt/python/bin/python3
+        runtime: {language: python, interpreter: /opt/python/bin/python3}
         warm:
           imports: [numpy, numpy.linalg]
           script: |
@@ -67,6 +63,10 @@ class RecipeParserTest {
           seed: 7
           allow: [threads]
           deadline: 1.5s
+          before_snapshot: |
+            a()
+          after_fork: b()
+          hook_deadline: 2s
         workdir: /opt/full
         env:
           PLAIN: text
@@ -101,7 +101,8 @@ class RecipeParserTest {
                     List.of("/opt/full"),
                     Optional.of(7L),
                     List.of("threads"),
-                    Duration.ofMillis(1500)),
+                    Duration.ofMillis(1500),
+                    new Recipe.Hooks("a()\n", "b()", Duration.ofSeconds(2))),
                 "/opt/full",
                 Map.of("PLAIN", "text", "NUMBER", "1.50", "FLAG", "true", "EMPTY", ""),
                 new Limits(512L << 20, 100, 1500, 2L << 30, 0, 1 << 20),

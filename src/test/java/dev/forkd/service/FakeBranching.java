@@ -26,7 +26,14 @@ import java.util.concurrent.TimeUnit;
 public final class FakeBranching {
   private static final Recipe.WarmUp NOTHING =
       new Recipe.WarmUp(
-          List.of(), "", List.of(), List.of(), Optional.empty(), List.of(), Duration.ofSeconds(1));
+          List.of(),
+          "",
+          List.of(),
+          List.of(),
+          Optional.empty(),
+          List.of(),
+          Duration.ofSeconds(1),
+          Recipe.Hooks.NONE);
 
   private final FakeEngine engine;
   private final List<BranchPlan> plans = new CopyOnWriteArrayList<>();

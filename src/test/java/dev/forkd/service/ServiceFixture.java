@@ -40,7 +40,7 @@ public final class ServiceFixture implements AutoCloseable {
   public final Registry registry;
   public final Forkd forkd;
 
-  private ServiceFixture(Path dir, FakeEngine engine) {
+  private ServiceFixture(Path dir, FakeEngine engine, long budgetMib) {
     this.engine = engine;
     this.state = StateDirectory.open(dir.resolve("state"), dir.resolve("run"));
     this.registry = Registry.open(state.database());
@@ -55,12 +55,18 @@ public final class ServiceFixture implements AutoCloseable {
                 InstantSource.system(),
                 "1.2.3",
                 2,
+                budgetMib,
                 state.instance()));
   }
 
   /** A service in a directory, which may hold what an earlier one left. */
   public static ServiceFixture open(Path dir) {
-    return new ServiceFixture(dir, new FakeEngine());
+    return open(dir, 0);
+  }
+
+  /** As {@link #open(Path)}, with a memory budget. */
+  public static ServiceFixture open(Path dir, long budgetMib) {
+    return new ServiceFixture(dir, new FakeEngine(), budgetMib);
   }
 
   public SnapshotInfo create(String tag, String recipe, boolean replace) {

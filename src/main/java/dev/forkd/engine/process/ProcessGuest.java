@@ -157,11 +157,12 @@ final class ProcessGuest implements Guest, AgentListener {
 
   /** Why it is not ready though its agent answers. */
   Failure runtimeFailure(Pong.RuntimeState told) {
-    return fate.runtimeEndWithin(NEWS_WAIT)
-        .orElse(
-            new Failure(
-                FailureKind.ENGINE,
-                "sandbox " + id + ": its runtime is " + told + " instead of serving"));
+    String end = agent.runtimeEnd(NEWS_WAIT);
+    // The launcher knows the status, the agent what the runtime itself said last.
+    String last = fate.runtimeEndWithin(NEWS_WAIT).map(Failure::message).orElse("");
+    String what = last.isEmpty() ? "its runtime is " + told + " instead of serving" : last;
+    return new Failure(
+        FailureKind.ENGINE, "sandbox " + id + ": " + what + (end.isEmpty() ? "" : ": " + end));
   }
 
   /** Lets go of a sandbox that somebody else destroys. */

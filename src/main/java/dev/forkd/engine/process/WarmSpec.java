@@ -30,6 +30,9 @@ final class WarmSpec {
     warm.seed().ifPresentOrElse(seed -> spec.put("seed", seed), () -> spec.putNull("seed"));
     spec.put("unsafe", "refuse");
     spec.set("allow", texts(warm.allow()));
+    spec.put("before_snapshot", warm.hooks().beforeSnapshot());
+    spec.put("after_fork", warm.hooks().afterFork());
+    spec.put("hook_ms", warm.hooks().deadline().toMillis());
     spec.put("exec", warm.exec());
     return Json.text(spec);
   }

@@ -142,6 +142,9 @@ final class GuestSpec {
     warm.seed().ifPresent(seed -> spec.put("seed", seed));
     spec.put("unsafe", "refuse");
     spec.set("allow", texts(warm.allow()));
+    spec.put("before_snapshot", warm.hooks().beforeSnapshot());
+    spec.put("after_fork", warm.hooks().afterFork());
+    spec.put("hook_ms", warm.hooks().deadline().toMillis());
     return Json.text(spec);
   }
 

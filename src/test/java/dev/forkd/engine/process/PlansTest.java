@@ -62,7 +62,8 @@ class PlansTest {
             """
             {"imports":["numpy"],"script":"x = \\"ä\\"","script_name":"warm.py",\
             "functions":["a:b"],"path":["/p"],"workdir":"/w","seed":7,"unsafe":"refuse",\
-            "allow":["socket"],"exec":true}\
+            "allow":["socket"],"before_snapshot":"a()","after_fork":"b()","hook_ms":70,\
+            "exec":true}\
             """);
   }
 
@@ -177,7 +178,8 @@ class PlansTest {
             List.of("/p"),
             Optional.of(7L),
             List.of("socket"),
-            Duration.ofSeconds(60));
+            Duration.ofSeconds(60),
+            new Recipe.Hooks("a()", "b()", Duration.ofMillis(70)));
     Optional<Recipe.RuntimeSpec> spec =
         runtime
             ? Optional.of(new Recipe.RuntimeSpec("python", "/usr/bin/python3"))
