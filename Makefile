@@ -43,14 +43,16 @@ check: jdk ## format and static checks only
 	@echo 'check: ok'
 
 .PHONY: test
-test: export FORKD_MUST_RUN := process
+test: export FORKD_MUST_RUN := process,vm
 test: ## run all tests: native, Python, Java unit and integration (root; installs what it needs)
 	@scripts/setup.sh --yes build run test vm
 	@$(MAKE) build
 	@$(MAKE) -C native test
 	@$(PYTHON) -m pytest -q -p no:cacheprovider --junitxml=target/pytest.xml python/tests
 	@$(MVN) verify -DskipITs=false
-	@e2e/run.sh --ignore=e2e/test_vm.py --junitxml=target/e2e.xml
+	@$(MVN) failsafe:integration-test failsafe:verify -DskipITs=false -Dtest.without= \
+		-Dit.test=VmSandboxIT
+	@e2e/run.sh --junitxml=target/e2e.xml
 
 .PHONY: test-vm
 test-vm: export FORKD_MUST_RUN := vm
@@ -79,6 +81,12 @@ fuzz: build ## fuzz frames, agent and recipes, ten minutes each (FORKD_FUZZ_SECO
 bench: build ## measure; figures go to bench/results (root)
 	@bench/run.sh
 
+.PHONY: benchbranch
+benchbranch: build ## measure branches of virtual machines (minutes; root)
+	@scripts/setup.sh --yes run vm
+	@FORKD_MUST_RUN=vm $(MVN) $(QUIET) verify -DskipITs=false -Dtest.without= -Dtest=MachineTest \
+		-Dit.test=VmBranchFigures
+
 .PHONY: demo
 demo: ## warm a sandbox, fork it, show what came out (root)
 	@./forkd quickstart --yes
@@ -87,7 +95,8 @@ DIST := target/dist/forkd-$(VERSION)
 DIST_FILES := forkd README.md CHANGELOG.md LICENSE scripts/jvm.sh scripts/setup.sh \
 	scripts/aot-cache.sh target/forkd.jar target/lib native/build/forkd-agent \
 	native/build/forkd-launcher native/build/forkd-cli native/build/forkd-python \
-	native/build/forkd-init native/build/forkd-vm python/forkd_runtime \
+	native/build/forkd-init native/build/forkd-vm native/build/forkd-memory.so \
+	python/forkd_runtime \
 	python/forkd_pytest recipes
 # What the program and its libraries use, with room for what they load by name.
 DIST_MODULES := java.se,jdk.unsupported,jdk.net,jdk.management
