@@ -13,6 +13,7 @@ import dev.forkd.model.Limits;
 import dev.forkd.model.Network;
 import dev.forkd.model.SandboxId;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -71,6 +72,16 @@ public final class VmEngine implements Engine {
   @Override
   public boolean sharesHostRoot() {
     return false;
+  }
+
+  @Override
+  public void recover() {
+    try {
+      Recovery.run(paths);
+    } catch (IOException | UncheckedIOException e) {
+      throw new Failure(FailureKind.ENGINE, "removing what is left of virtual machines: " + e)
+          .thrown(e);
+    }
   }
 
   @Override
@@ -220,10 +231,19 @@ public final class VmEngine implements Engine {
     closed = true;
     templates.forEach(Template::close);
     templates.clear();
-    site.ifPresent(found -> {
-      found.networks().close();
-      found.groups().close();
-    });
+    site.ifPresent(this::leave);
     starter.shutdown();
+  }
+
+  /** The directories are gone when all is well: {@link #recover} looks for them. */
+  private void leave(Site found) {
+    found.networks().close();
+    found.groups().close();
+    try {
+      GuestKernel.remove(paths.runDir());
+      GuestKernel.remove(paths.networkRecords());
+    } catch (IOException e) {
+      LOG.warn("event=vm_directories_left error=\"{}\"", e.toString());
+    }
   }
 }
