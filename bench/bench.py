@@ -17,7 +17,8 @@ import vm
 from daemon import HOME, Daemon, running
 from figures import Section, machine
 
-PARTS = ("forks", "pool", "memory", "trips", "commands", "start", "suite", "vm")
+USUAL = ("forks", "pool", "memory", "trips", "commands", "start", "suite")
+PARTS = (*USUAL, "vm")  # an image of its own: minutes before the first figure
 
 
 def parts(daemon: Daemon, rounds: int) -> Dict[str, Callable[[], List[Section]]]:
@@ -56,7 +57,7 @@ def load() -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench/run.sh", description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, help="rounds of each figure (15)")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=USUAL, metavar="PART")
     parser.add_argument("--forkd", default=os.path.join(HOME, "forkd"), help="the command")
     parser.add_argument("--out", default=report.RESULTS, metavar="DIR", help="bench/results")
     arguments = parser.parse_args()

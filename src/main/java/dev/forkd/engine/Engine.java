@@ -33,6 +33,12 @@ public interface Engine extends AutoCloseable {
     return false;
   }
 
+  /**
+   * Removes what a daemon that was killed has left, at the start of the next one. The sandboxes
+   * that were written down have ended by then.
+   */
+  default void recover() {}
+
   /** What it can do on this host. */
   Capabilities capabilities();
 

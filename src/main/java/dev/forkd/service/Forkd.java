@@ -52,8 +52,18 @@ public final class Forkd implements AutoCloseable {
     parts.files().sweep();
     forkd.snapshots.load();
     forkd.sandboxes.load();
+    parts.engines().values().forEach(Forkd::recover);
     forkd.workspaces.load();
     return forkd;
+  }
+
+  // What cannot be removed now is tried again at the next start; until then it is in nobody's way.
+  private static void recover(Engine engine) {
+    try {
+      engine.recover();
+    } catch (ForkdException e) {
+      LOG.error("event=not_recovered engine={} reason=\"{}\"", engine.name(), e.getMessage());
+    }
   }
 
   /**

@@ -13,6 +13,7 @@ import dev.forkd.model.ForkdException;
 import dev.forkd.model.Limits;
 import dev.forkd.model.Network;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -69,6 +70,16 @@ public final class VmEngine implements Engine {
   @Override
   public boolean sharesHostRoot() {
     return false;
+  }
+
+  @Override
+  public void recover() {
+    try {
+      Recovery.run(paths);
+    } catch (IOException | UncheckedIOException e) {
+      throw new Failure(FailureKind.ENGINE, "removing what is left of virtual machines: " + e)
+          .thrown(e);
+    }
   }
 
   @Override
@@ -233,10 +244,19 @@ public final class VmEngine implements Engine {
   public synchronized void close() {
     closed = true;
     live.close();
-    site.ifPresent(found -> {
-      found.networks().close();
-      found.groups().close();
-    });
+    site.ifPresent(this::leave);
     starter.shutdown();
+  }
+
+  /** The directories are gone when all is well: {@link #recover} looks for them. */
+  private void leave(Site found) {
+    found.networks().close();
+    found.groups().close();
+    try {
+      GuestKernel.remove(paths.runDir());
+      GuestKernel.remove(paths.networkRecords());
+    } catch (IOException e) {
+      LOG.warn("event=vm_directories_left error=\"{}\"", e.toString());
+    }
   }
 }

@@ -47,6 +47,9 @@ final class VmTemplate implements Template {
   /** What a machine that has answered holds of its own, with something for what it does next. */
   private static final long CHILD = 48L << 20;
 
+  /** Of a guest's RAM: for its kernel, and for files of the image that are in use. */
+  private static final long KERNEL = 160L << 20;
+
   /** Left for everything else on this host. */
   private static final long RESERVE = 256L << 20;
 
@@ -189,7 +192,7 @@ final class VmTemplate implements Template {
     VmGuest guest = start(child.id(), limits, laps, deadline);
     try {
       laps.mark("greeting");
-      guest.identify(() -> identity(child, limits), deadline.left());
+      guest.identify(() -> identity(child, limits, memory(limits)), deadline.left());
       laps.mark("identity");
       Pong.RuntimeState wanted =
           setting.hasRuntime() ? Pong.RuntimeState.READY : Pong.RuntimeState.NONE;
@@ -260,7 +263,13 @@ final class VmTemplate implements Template {
     return files;
   }
 
-  private static Fields identity(ForkPlan.Child child, Limits limits) {
+  /** A kernel that runs out of memory itself stands still for minutes before it kills anybody. */
+  private long memory(Limits limits) {
+    long most = ((long) frozen.machine().memoryMib() << 20) - KERNEL;
+    return limits.memoryBytes() == 0 ? most : Math.min(most, limits.memoryBytes());
+  }
+
+  private static Fields identity(ForkPlan.Child child, Limits limits, long memory) {
     byte[] entropy = new byte[ENTROPY_BYTES];
     RANDOM.nextBytes(entropy);
     Instant now = Instant.now();
@@ -269,7 +278,7 @@ final class VmTemplate implements Template {
         .integer(FieldKey.TIME_NS, now.getEpochSecond() * NANOS + now.getNano())
         .text(FieldKey.HOSTNAME, hostname(child.id()))
         .text(FieldKey.MACHINE_ID, child.machineId())
-        .integer(FieldKey.MEMORY_BYTES, limits.memoryBytes())
+        .integer(FieldKey.MEMORY_BYTES, memory)
         .integer(FieldKey.PIDS_MAX, limits.pids())
         .integer(FieldKey.CPU_MILLIS, limits.cpuMillis())
         .integer(FieldKey.DISK_BYTES, limits.diskBytes())
