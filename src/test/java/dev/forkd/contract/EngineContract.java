@@ -27,6 +27,7 @@ public abstract class EngineContract
         FileContract,
         LimitContract,
         EndContract,
+        BranchContract,
         WarmContract {
   private Optional<Bench> bench = Optional.empty();
   private Object before = "";
