@@ -9,6 +9,7 @@ import sys
 import time
 from typing import Callable, Dict, List
 
+import branches
 import commands
 import forks
 import report
@@ -17,7 +18,7 @@ import vm
 from daemon import HOME, Daemon, running
 from figures import Section, machine
 
-USUAL = ("forks", "pool", "memory", "trips", "commands", "start", "suite")
+USUAL = ("forks", "pool", "memory", "trips", "commands", "start", "branch", "suite")
 PARTS = (*USUAL, "vm")  # an image of its own: minutes before the first figure
 
 
@@ -31,6 +32,7 @@ def parts(daemon: Daemon, rounds: int) -> Dict[str, Callable[[], List[Section]]]
         "trips": lambda: [forks.round_trips(daemon, rounds * 10)],
         "commands": lambda: [commands.command_line(daemon, rounds)],
         "start": lambda: [commands.start(daemon.command, few)],
+        "branch": lambda: [branches.branches(daemon, rounds)],
         "suite": lambda: suite.suite(daemon, rounds),
         "vm": lambda: [*vm.forks(daemon, few), vm.pool(daemon, few)],
     }

@@ -99,6 +99,7 @@ static opener opener_of(uint8_t type) {
     case F_EXEC: return process_exec;
     case F_CALL: return process_call;
     case F_EVAL: return session_eval;
+    case F_BRANCH: return session_branch;
     case F_READ_FILE: return file_read;
     case F_WRITE_FILE: return file_write;
     case F_IDENTITY: return identity_take;

@@ -1,4 +1,5 @@
-// One EVAL request: its place in the session's queue, its deadline, its answer.
+// One EVAL request: its place in the session's queue, its deadline, its answer. A BRANCH request
+// takes its place in the same queue: nothing is evaluated until the host has ended it.
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,9 @@ struct eval {
   struct timer deadline;
   bool interrupted;      // SIGINT was sent
   bool timed_out;        // ... because of the deadline
+  bool branch;           // BRANCH and not EVAL
+  bool held;             // its answer is sent: the session rests until the host says so
+  pid_t copy;            // what the session froze
 };
 
 static struct eval *eval_of(struct request *r) { return CONTAINER(r, struct eval, request); }
@@ -44,8 +48,8 @@ void eval_failed(struct eval *ev, const struct error *reason) {
 
 static void fail_timeout(struct eval *ev, const char *state) {
   struct error e;
-  FAIL(&e, ERR_TIMEOUT, "the eval did not end within %lld ms; %s", (long long)ev->timeout_ms,
-       state);
+  FAIL(&e, ERR_TIMEOUT, "the %s did not end within %lld ms; %s",
+       ev->branch ? "branch" : "eval", (long long)ev->timeout_ms, state);
   eval_failed(ev, &e);
 }
 
@@ -75,10 +79,18 @@ static void interrupt(struct eval *ev) {
   loop_arm(&ev->request.agent->loop, &ev->deadline, ev->grace_ms);
 }
 
+// A session that is on its way must come to its end: a copy is made, or is not.
+static void stop_branch(struct eval *ev) {
+  if (ev->copy) signal_process(ev->copy, SIGKILL);
+  if (ev->held) return fail_timeout(ev, "the branch was given up (the session goes on)");
+  ev->timed_out = true;
+}
+
 static void deadline_passed(struct timer *t) {
   struct eval *ev = CONTAINER(t, struct eval, deadline);
   if (ev->request.ended) return;
   if (!is_running(ev)) return fail_timeout(ev, "it had not begun (the session's state is kept)");
+  if (ev->branch) return stop_branch(ev);
   if (!ev->interrupted) {
     ev->timed_out = true;
     return interrupt(ev);
@@ -99,10 +111,35 @@ static void copy_answer(struct eval *ev, const struct frame *f) {
   request_send(&ev->request, &w);
 }
 
+static int branch_answered(struct eval *ev, const struct frame *f, struct error *e) {
+  int64_t pid, still;
+  struct field report;
+  if (ev->held) return FAIL(e, ERR_INVALID, "BRANCHED came twice");
+  if (frame_int(f, K_PID, 0, 0, INT32_MAX, &pid, e) < 0 ||
+      frame_int(f, K_DURATION_US, 0, 0, INT64_C(3600000000), &still, e) < 0)
+    return -1;
+  ev->copy = (pid_t)pid;
+  if (ev->timed_out || !ev->request.connection) {
+    ev->held = true;
+    stop_branch(ev);
+    return 0;
+  }
+  struct frame_writer w = request_frame(&ev->request, F_STARTED);
+  put_int(&w, K_PID, pid);
+  put_int(&w, K_DURATION_US, still);
+  if (frame_find(f, K_REPORT, &report)) put_bytes(&w, K_REPORT, report.bytes, report.length);
+  request_send(&ev->request, &w);
+  ev->held = true;
+  return 0;
+}
+
 int eval_answered(struct eval *ev, const struct frame *f, struct error *e) {
   int64_t truncated;
   struct error too_large;
   if (f->id != ev->frame_id) return FAIL(e, ERR_INVALID, "EVALUATED answers another eval");
+  if (f->type != (ev->branch ? F_BRANCHED : F_EVALUATED))
+    return FAIL(e, ERR_INVALID, "frame 0x%02x is no answer of a session", f->type);
+  if (ev->branch) return branch_answered(ev, f, e);
   if (frame_int(f, K_TRUNCATED, 0, 0, 1, &truncated, e) < 0) return -1;
   if (ev->timed_out) {
     fail_timeout(ev, "it was interrupted (the session's state is kept)");
@@ -130,9 +167,18 @@ int eval_start(struct eval *ev, struct buffer *out, struct error *e) {
   return 0;
 }
 
+static void end_branch(struct eval *ev) {
+  if (!ev->held) return stop_branch(ev);
+  leave(ev);
+  struct frame_writer w = request_frame(&ev->request, F_DONE);
+  request_send(&ev->request, &w);
+  request_end(&ev->request);
+}
+
 static void on_cancel(struct request *r) {
   struct eval *ev = eval_of(r);
   struct error e;
+  if (ev->branch && is_running(ev)) return end_branch(ev);
   if (is_running(ev)) return interrupt(ev);
   FAIL(&e, ERR_TIMEOUT, "the eval was cancelled before it began");
   eval_failed(ev, &e);
@@ -140,6 +186,7 @@ static void on_cancel(struct request *r) {
 
 static void on_abandon(struct request *r) {
   struct eval *ev = eval_of(r);
+  if (ev->branch && is_running(ev)) return stop_branch(ev);
   if (is_running(ev)) return interrupt(ev);
   leave(ev);
   request_end(r);
@@ -158,6 +205,14 @@ static const struct request_type eval_type = {
     .release = on_release,
 };
 
+static int parse_branch(struct eval *ev, const struct frame *f, struct error *e) {
+  if (frame_int(f, K_TIMEOUT_MS, 0, 1, TIMEOUT_MAX_MS, &ev->timeout_ms, e) < 0) return -1;
+  ev->branch = true;
+  struct frame_writer w = frame_begin(&ev->frame, F_RT_BRANCH, ev->frame_id);
+  put_int(&w, K_TIMEOUT_MS, ev->timeout_ms);
+  return frame_end(&w, e);
+}
+
 static int parse(struct eval *ev, const struct frame *f, struct error *e) {
   struct field code, max_output;
   int64_t checked;
@@ -172,7 +227,9 @@ static int parse(struct eval *ev, const struct frame *f, struct error *e) {
   return frame_end(&w, e);
 }
 
-int session_eval(struct connection *c, const struct frame *f, struct error *e) {
+static int queue(struct connection *c, const struct frame *f,
+                 int (*read)(struct eval *, const struct frame *, struct error *),
+                 struct error *e) {
   struct session *s = &c->agent->session;
   if (runtime_check(&c->agent->runtime, e) < 0) return -1;
   if (s->queued >= SESSION_QUEUE_MAX)
@@ -181,7 +238,7 @@ int session_eval(struct connection *c, const struct frame *f, struct error *e) {
   if (!ev) return FAIL(e, ERR_EXHAUSTED, "out of memory for an eval");
   ev->frame_id = runtime_next_id(&c->agent->runtime);
   ev->deadline.fire = deadline_passed;
-  if (parse(ev, f, e) < 0) {
+  if (read(ev, f, e) < 0) {
     buffer_free(&ev->frame);
     free(ev);
     return -1;
@@ -191,4 +248,12 @@ int session_eval(struct connection *c, const struct frame *f, struct error *e) {
   s->queued++;
   if (ev->timeout_ms > 0) loop_arm(&c->agent->loop, &ev->deadline, ev->timeout_ms);
   return 0;
+}
+
+int session_eval(struct connection *c, const struct frame *f, struct error *e) {
+  return queue(c, f, parse, e);
+}
+
+int session_branch(struct connection *c, const struct frame *f, struct error *e) {
+  return queue(c, f, parse_branch, e);
 }

@@ -57,8 +57,7 @@ static bool receive(struct session *s) {
   int fd, state = channel_read(&s->channel, &e), parsed;
   while ((fd = channel_take_fd(&s->channel)) >= 0) close(fd);
   while ((parsed = channel_frame(&s->channel, &f, &e)) != 0) {
-    if (parsed < 0 || f.type != F_EVALUATED || !s->running ||
-        eval_answered(s->running, &f, &e) < 0)
+    if (parsed < 0 || !s->running || eval_answered(s->running, &f, &e) < 0)
       return false;
     channel_done(&s->channel, &f);
   }

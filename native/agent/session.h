@@ -41,6 +41,8 @@ void session_lost(struct session *s);
 void session_settle(struct session *s);
 // EVAL of the agent channel.
 int session_eval(struct connection *c, const struct frame *f, struct error *e);
+// BRANCH of the agent channel.
+int session_branch(struct connection *c, const struct frame *f, struct error *e);
 
 // Ends the session's process at once; its state is gone.
 void session_kill(struct session *s);
@@ -49,7 +51,7 @@ void session_kill(struct session *s);
 struct eval *eval_next(struct session *s);
 // Appends the EVAL frame of the session channel and makes it the running one.
 int eval_start(struct eval *ev, struct buffer *out, struct error *e);
-// Answers with the fields of an EVALUATED frame. -1: it is not an answer to this eval.
+// Answers with the fields of an EVALUATED or BRANCHED frame. -1: it is not an answer to this eval.
 int eval_answered(struct eval *ev, const struct frame *f, struct error *e);
 // The session ended below it; `how` says how.
 void eval_lost(struct eval *ev, const char *how);

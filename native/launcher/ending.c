@@ -76,6 +76,7 @@ void sandbox_tick(struct launcher *l, struct sandbox *s, int64_t now) {
 void sandbox_free(struct sandbox *s) {
   if (s->pidfd >= 0) close(s->pidfd);
   if (s->runtime_fd >= 0) close(s->runtime_fd);
+  if (s->upper >= 0) close(s->upper);
   for (size_t i = 0; i < s->entry_count; i++) close(s->entries[i]);
   free(s);
 }

@@ -2,6 +2,7 @@
 // this program executed anew, so that nothing of other templates is in its memory; the others are
 // forks of it, so what they are to do reaches them as memory, not as messages.
 #pragma once
+#include "delta.h"
 #include "seccomp.h"
 #include "spec.h"
 
@@ -17,6 +18,8 @@ struct family {
   int entries[3];        // control groups of the template: each takes "0"
   size_t entry_count;
   char overlay[2048];    // lowerdir=… as the warden mounts it, relative to its root
+  int deltas[DELTAS_MAX]; // mounts of spec.deltas, not attached yet
+  bool seeded_tmp, seeded_shm; // a branch has something for them
   bool maskable[MASKS_MAX]; // see masks.h: found by the holder, for all sandboxes
   struct filter zygote_filter, sandbox_filter;
 };
@@ -38,8 +41,11 @@ _Noreturn void warden_main(struct family *f);
 // fails and is closed by a successful exec.
 _Noreturn void zygote_main(struct family *f, int report);
 
-// Puts the image into the private tmpfs that is the working directory: l/0, l/1, … Fills overlay.
+// Puts the image into the private tmpfs that is the working directory: l/0, l/1, …, and above it
+// what branched sandboxes had written: b/0, b/1, … Fills overlay.
 int layers_attach(struct family *f, struct error *e);
+// Takes hold of the deltas, which lie where the private tmpfs will be mounted.
+int deltas_open(struct family *f, struct error *e);
 // Copies what is in a directory of the host, with owners, modes and times. (A mount of it would
 // tell its place on the host in /proc/self/mountinfo.)
 int tree_copy(const char *path, const char *to, struct error *e);

@@ -81,7 +81,7 @@ static void broken(struct template *t, const char *who, const struct error *why)
   template_end(t, &e);
 }
 
-static void become_barren(struct launcher *l, struct template *t) {
+void template_barren(struct launcher *l, struct template *t) {
   struct error why;
   t->zygote_alive = false;
   FAIL(&why, ERR_RUNTIME, "the warm interpreter of template %s has ended", t->spec.name);
@@ -112,9 +112,11 @@ static void hear_warmed(struct launcher *l, struct template *t, const struct fra
   t->request = 0;
 }
 
-static int hear_entered(struct template *t, const struct frame *f, struct error *e) {
+static int hear_entered(struct launcher *l, struct template *t, const struct frame *f,
+                        struct error *e) {
   int64_t pid;
   struct sandbox *s = sandbox_of_serial(t, f->id);
+  if (!s && branch_entered(l, t, f)) return 0;
   if (!s || !s->zygote_owes || s->inner_pid) return FAIL(e, ERR_INVALID, "ENTERED unasked");
   if (frame_int(f, K_PID, 1, 1, INT32_MAX, &pid, e) < 0) return -1;
   s->inner_pid = (pid_t)pid;
@@ -142,9 +144,11 @@ static int hear_orphan(struct template *t, const struct frame *f, struct error *
   return 0;
 }
 
-static int hear_left(struct template *t, const struct frame *f, struct error *e) {
+static int hear_left(struct launcher *l, struct template *t, const struct frame *f,
+                     struct error *e) {
   cleanup_free char *name = NULL;
   if (required_text(f, K_NAME, "name", &name, e) < 0) return -1;
+  if (branch_left(l, name)) return 0;
   for (struct sandbox *s = t->sandboxes; s; s = s->next) {
     if (strcmp(s->name, name) != 0 || s->state == S_GONE) continue;
     if (read_ending(f, &s->runtime_end, e) < 0) return -1;
@@ -154,9 +158,11 @@ static int hear_left(struct template *t, const struct frame *f, struct error *e)
   return 0;
 }
 
-static int hear_zygote_error(struct template *t, const struct frame *f, struct error *e) {
+static int hear_zygote_error(struct launcher *l, struct template *t, const struct frame *f,
+                             struct error *e) {
   struct error why = failure_of(f);
   struct sandbox *s = sandbox_of_serial(t, f->id);
+  if (!s && branch_refused(l, t, f, &why)) return 0;
   if (t->state <= T_WARMING) {
     if (frame_text(f, K_TRACEBACK, &t->traceback, e) < 0) return -1;
     template_end(t, &why);
@@ -173,9 +179,10 @@ static int zygote_frame(struct launcher *l, struct template *t, const struct fra
                         struct error *e) {
   switch (f->type) {
     case Z_WARMED: hear_warmed(l, t, f); return 0;
-    case Z_ENTERED: return hear_entered(t, f, e);
-    case Z_LEFT: return hear_left(t, f, e);
-    case F_ERROR: return hear_zygote_error(t, f, e);
+    case Z_ENTERED: return hear_entered(l, t, f, e);
+    case Z_PARKED: return branch_parked(t, e);
+    case Z_LEFT: return hear_left(l, t, f, e);
+    case F_ERROR: return hear_zygote_error(l, t, f, e);
     default: return FAIL(e, ERR_INVALID, "frame type 0x%02x", f->type);
   }
 }
@@ -215,15 +222,17 @@ static int hear_started(struct launcher *l, struct template *t, struct error *e)
   t->zygote_alive = true;
   t->state = T_WARMING;
   if (!t->spec.argv[0]) hear_warmed(l, t, &(struct frame){0});
+  if (t->branch) branch_started(l, t);
   return 0;
 }
 
 static int hear_created(struct template *t, struct sandbox *s, struct error *e) {
-  cleanup_fd int pidfd = channel_take_fd(&t->warden);
-  if (pidfd < 0 || !s || !s->agent_alive || s->pidfd >= 0)
+  cleanup_fd int pidfd = channel_take_fd(&t->warden), upper = channel_take_fd(&t->warden);
+  if (pidfd < 0 || upper < 0 || !s || !s->agent_alive || s->pidfd >= 0)
     return FAIL(e, ERR_INVALID, "CREATED unasked");
   s->pid = pid_of_pidfd(pidfd);
   s->pidfd = steal_fd(&pidfd);
+  s->upper = steal_fd(&upper);
   if (s->state == S_CREATING && !t->spec.argv[0]) sandbox_without_runtime(s);
   else if (s->state == S_CREATING) s->state = S_CREATED;
   else sys_pidfd_kill(s->pidfd, SIGKILL);
@@ -266,7 +275,7 @@ static int warden_frame(struct launcher *l, struct template *t, const struct fra
       if (read_ending(f, &t->end, e) < 0) return -1;
       hear_zygote(l, t); // its last words
       hear_log(l, t);
-      become_barren(l, t);
+      template_barren(l, t);
       return 0;
     case F_ERROR:
       why = failure_of(f);

@@ -167,7 +167,7 @@ static struct sandbox *new_sandbox(struct launcher *l, struct batch *b, size_t i
   snprintf(s->name, sizeof s->name, "%s", child->name);
   snprintf(s->hostname, sizeof s->hostname, "%s", child->hostname);
   snprintf(s->machine_id, sizeof s->machine_id, "%s", child->machine_id);
-  s->pidfd = s->runtime_fd = -1;
+  s->pidfd = s->runtime_fd = s->upper = -1;
   s->agent_end = s->runtime_end = (struct ending){-1, -1};
   return s;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -21,6 +22,8 @@
 #include "family.h"
 #include "cgroup.h"
 #include "masks.h"
+#include "setup.h"
+#include "userns.h"
 
 _Noreturn void holder_exec(int exe, const int *fds, size_t count) {
   struct error e; // nobody to tell: the launcher sees the end of the channel
@@ -112,7 +115,7 @@ static int freeze(const char *path, unsigned long flags, struct error *e) {
 }
 
 static int make_directories(struct error *e) {
-  static const char *const names[] = {"dev", "proc", "sys", "python", "m", "e"};
+  static const char *const names[] = {"dev", "proc", "sys", "python", "m", "t", "s", "e"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (mkdir(names[i], 0755) < 0) return FAIL_ERRNO(e, "mkdir %s", names[i]);
   return 0;
@@ -148,10 +151,47 @@ static int pivot(struct error *e) {
   return chdir("/") < 0 ? FAIL_ERRNO(e, "chdir /") : 0;
 }
 
-static int drop_into_userns(struct family *f, struct error *e) {
-  if (setns(f->userns, CLONE_NEWUSER) < 0) return FAIL_ERRNO(e, "joining the user namespace");
+static int become_root(struct error *e) {
   if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
     return FAIL_ERRNO(e, "becoming root of the user namespace");
+  return 0;
+}
+
+// Root of U, from where the id map of a namespace below it can be written.
+static _Noreturn void write_map(pid_t holder, int note) {
+  struct error e;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  bool done = note_wait(note, NOTE_MAP_ME, &e) == 0 && userns_map(holder, 0, &e) == 0;
+  note_send(note, done ? NOTE_MAPPED : NOTE_FAILED, done ? NULL : &e);
+  _exit(0);
+}
+
+// A branch has memory that a sandbox chose. Its root must be nobody in the user namespace of the
+// template that the sandbox came from.
+static int nest_userns(struct error *e) {
+  int pair[2];
+  pid_t self = getpid();
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+    return FAIL_ERRNO(e, "a socket pair for an id map");
+  pid_t mapper = sys_clone(0, NULL);
+  if (mapper == 0) write_map(self, pair[1]);
+  close(pair[1]);
+  cleanup_fd int note = pair[0];
+  if (mapper < 0) return FAIL_ERRNO(e, "cloning the writer of an id map");
+  if (unshare(CLONE_NEWUSER) < 0) return FAIL_ERRNO(e, "unsharing the user namespace");
+  prctl(PR_SET_DUMPABLE, 1); // else its uid_map belongs to the host's root
+  if (note_send(note, NOTE_MAP_ME, NULL) < 0) return FAIL_ERRNO(e, "asking for an id map");
+  int done = note_wait(note, NOTE_MAPPED, e);
+  while (waitpid(mapper, NULL, 0) < 0 && errno == EINTR) {
+  }
+  if (done == 0) done = become_root(e);
+  prctl(PR_SET_DUMPABLE, 0);
+  return done;
+}
+
+static int drop_into_userns(struct family *f, struct error *e) {
+  if (setns(f->userns, CLONE_NEWUSER) < 0) return FAIL_ERRNO(e, "joining the user namespace");
+  if (become_root(e) < 0 || (f->spec.deltas[0] && nest_userns(e) < 0)) return -1;
   close(f->userns);
   f->userns = -1;
   int flags = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
@@ -166,7 +206,9 @@ static int prepare(struct family *f, struct error *e) {
   umask(0022);
   filter_build(&f->zygote_filter, true);
   filter_build(&f->sandbox_filter, false);
-  if (receive_spec(f, e) < 0 || enter_scratch(f, e) < 0 || build_tree(f, e) < 0) return -1;
+  if (receive_spec(f, e) < 0 || deltas_open(f, e) < 0 || enter_scratch(f, e) < 0 ||
+      build_tree(f, e) < 0)
+    return -1;
   return pivot(e) < 0 ? -1 : drop_into_userns(f, e);
 }
 

@@ -4,6 +4,7 @@
 // takes every object one step further. So no handler can be left with a dangling pointer.
 #pragma once
 #include "../common/channel.h"
+#include "branch.h"
 #include "cgroup.h"
 #include "protocol.h"
 #include "seccomp.h"
@@ -48,6 +49,7 @@ struct sandbox {
   char name[NAME_MAX_LENGTH + 1];
   char hostname[64], machine_id[33];
   int pidfd, runtime_fd;
+  int upper;           // directory that holds its writable layer, u
   int entries[C_COUNT];
   size_t entry_count;
   pid_t pid, runtime_pid;
@@ -80,6 +82,7 @@ struct batch {
 };
 
 enum template_state {
+  T_COPYING,  // of a branch: its files are copied, no process of it exists yet
   T_BUILDING, // holder and warden prepare
   T_WARMING,  // the interpreter runs, WARM is not answered
   T_READY,
@@ -93,13 +96,16 @@ struct template {
   struct template *next;
   enum template_state state;
   struct template_spec spec;
+  struct branch *branch;      // NULL: warmed from an image
+  struct buffer request_copy; // L_TEMPLATE, for its branches
   uint32_t request; // L_TEMPLATE, until it is answered (then 0)
   uint32_t discards[DISCARDS_MAX];
   size_t discard_count;
   int64_t deadline;
   int64_t progress; // when a sandbox last came nearer to its end
-  int holder, zygote, pid_namespace, log; // pidfds, a namespace, a pipe
+  int holder, zygote, pid_namespace, userns, log; // pidfds, namespaces, a pipe
   bool holder_alive, zygote_alive, end_told;
+  size_t seeds_owed; // answers to SEED that its zygote has not given
   struct channel warden, zygote_channel;
   pid_t zygote_pid;
   struct ending end;
@@ -122,13 +128,14 @@ struct destroy {
 
 struct launcher {
   struct channel daemon;
-  int signals, run_dir_fd, exe;
+  int signals, run_dir_fd, exe, pid_namespace;
   char *run_dir;
   bool stopping;
   struct cgroups cgroups;
   struct template *templates;
   struct destroy *destroys;
   uint32_t last_serial;
+  unsigned last_delta;
   size_t creating_max; // agents in the making at once: more than the cores only delays the first
   struct filter child_filter;
 };
@@ -152,6 +159,12 @@ struct template *template_find(struct launcher *l, const char *name);
 // Takes the spec. A failure after that is answered when what was made is gone again.
 int template_create(struct launcher *l, const struct frame *request, struct template_spec *spec,
                     struct error *e);
+// As above, without starting anything; takes the spec and the branch. The newest is the first.
+int template_add(struct launcher *l, uint32_t request, struct template_spec *spec,
+                 struct branch *branch, struct error *e);
+// Starts the processes of a template that was added, with the request that its holder is to get.
+int template_start(struct launcher *l, struct template *t, const struct frame *request,
+                   struct error *e);
 // Kills the family; `why` (NULL: as asked) is what its open requests are told.
 void template_end(struct template *t, const struct error *why);
 void template_tick(struct launcher *l, struct template *t, int64_t now);
@@ -162,6 +175,8 @@ void hear_log(struct launcher *l, struct template *t);
 void hear_zygote(struct launcher *l, struct template *t);
 void hear_warden(struct launcher *l, struct template *t);
 void hear_holder(struct launcher *l, struct template *t);
+// Its interpreter has ended: no more forks.
+void template_barren(struct launcher *l, struct template *t);
 
 // fork.c
 struct sandbox *sandbox_find(struct launcher *l, const char *name);

@@ -1,6 +1,7 @@
 // The layers of an image, as mounts of the holder. open_tree makes a copy of a mount that no path
 // reaches; it is attached where only this family's processes are.
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -12,9 +13,8 @@
 #include "../common/cleanup.h"
 #include "family.h"
 
-static int attach(const struct layer *layer, int userns, const char *to, struct error *e) {
-  cleanup_fd int tree = sys_open_tree(AT_FDCWD, layer->path, OPEN_TREE_CLONE_FLAG | O_CLOEXEC);
-  if (tree < 0) return FAIL_ERRNO(e, "opening layer %s", layer->path);
+static int attach_tree(int tree, const struct layer *layer, int userns, const char *to,
+                       struct error *e) {
   struct mount_attributes a = {.set = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV};
   if (layer->idmap) {
     a.set |= ATTR_IDMAP;
@@ -25,6 +25,12 @@ static int attach(const struct layer *layer, int userns, const char *to, struct 
                       layer->path);
   return sys_move_mount(tree, AT_FDCWD, to) < 0 ? FAIL_ERRNO(e, "attaching layer %s", layer->path)
                                                 : 0;
+}
+
+static int attach(const struct layer *layer, int userns, const char *to, struct error *e) {
+  cleanup_fd int tree = sys_open_tree(AT_FDCWD, layer->path, OPEN_TREE_CLONE_FLAG | O_CLOEXEC);
+  if (tree < 0) return FAIL_ERRNO(e, "opening layer %s", layer->path);
+  return attach_tree(tree, layer, userns, to, e);
 }
 
 static uid_t shift_base; // nftw passes no argument
@@ -62,8 +68,46 @@ static int copy(const struct layer *layer, uid_t base, const char *to, struct er
   return FAIL_ERRNO(e, "changing owners of %s", layer->path);
 }
 
+static bool has_entries(const char *path) {
+  struct dirent *entry;
+  bool found = false;
+  DIR *dir = opendir(path);
+  while (dir && !found && (entry = readdir(dir)))
+    found = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+  if (dir) closedir(dir);
+  return found;
+}
+
+int deltas_open(struct family *f, struct error *e) {
+  for (size_t i = 0; f->spec.deltas[i]; i++) {
+    if (i == DELTAS_MAX) return FAIL(e, ERR_INVALID, "more than %d deltas", DELTAS_MAX);
+    f->deltas[i] = sys_open_tree(AT_FDCWD, f->spec.deltas[i], OPEN_TREE_CLONE_FLAG | O_CLOEXEC);
+    if (f->deltas[i] < 0) return FAIL_ERRNO(e, "opening %s", f->spec.deltas[i]);
+  }
+  return 0;
+}
+
+// Of tmp and shm the newest has all.
+static int attach_deltas(struct family *f, size_t *used, struct error *e) {
+  if (mkdir("b", 0755) < 0) return FAIL_ERRNO(e, "mkdir b");
+  for (size_t i = 0; f->spec.deltas[i]; i++) {
+    const struct layer delta = {.path = f->spec.deltas[i]};
+    char to[16];
+    snprintf(to, sizeof to, "b/%zu", i);
+    if (mkdir(to, 0755) < 0) return FAIL_ERRNO(e, "mkdir %s", to);
+    if (attach_tree(f->deltas[i], &delta, -1, to, e) < 0) return -1;
+    close(f->deltas[i]);
+    *used += (size_t)snprintf(f->overlay + *used, sizeof f->overlay - *used, "%s/u:", to);
+  }
+  f->seeded_tmp = f->spec.deltas[0] && has_entries("b/0/tmp");
+  f->seeded_shm = f->spec.deltas[0] && has_entries("b/0/shm");
+  return 0;
+}
+
 int layers_attach(struct family *f, struct error *e) {
-  size_t used = (size_t)snprintf(f->overlay, sizeof f->overlay, "lowerdir=k");
+  size_t used = (size_t)snprintf(f->overlay, sizeof f->overlay, "lowerdir=");
+  if (attach_deltas(f, &used, e) < 0) return -1;
+  used += (size_t)snprintf(f->overlay + used, sizeof f->overlay - used, "k");
   if (mkdir("l", 0755) < 0) return FAIL_ERRNO(e, "mkdir l");
   for (size_t i = 0; i < f->spec.layer_count; i++) {
     const struct layer *layer = &f->spec.layers[i];

@@ -18,7 +18,7 @@
 #include "launcher.h"
 #include "sys.h"
 
-enum { FIXED_POLLS = 3, POLLS_PER_TEMPLATE = 4, POLLS_MAX = FIXED_POLLS + 4 * TEMPLATES_MAX,
+enum { FIXED_POLLS = 3, POLLS_PER_TEMPLATE = 5, POLLS_MAX = FIXED_POLLS + 5 * TEMPLATES_MAX,
        STOP_WAIT_MS = 30000 };
 
 static void stop(struct launcher *l) {
@@ -75,9 +75,11 @@ static nfds_t fill(struct launcher *l, struct pollfd *fds) {
     short zygote = channel_events(&t->zygote_channel) | (wants_to_enter(t) ? POLLOUT : 0);
     add(fds, &n, full ? -1 : t->log, POLLIN);
     // Not before the warden has told of it: its answer could overtake that on its own channel.
-    add(fds, &n, t->state == T_BUILDING ? -1 : t->zygote_channel.in, zygote);
+    bool early = t->state <= T_BUILDING || (t->branch && t->branch->step == B_TRANSPLANT);
+    add(fds, &n, early ? -1 : t->zygote_channel.in, zygote);
     add(fds, &n, t->warden.in, channel_events(&t->warden));
     add(fds, &n, t->holder_alive ? t->holder : -1, POLLIN);
+    add(fds, &n, t->branch ? t->branch->job.pipe : -1, POLLIN);
   }
   return n;
 }
@@ -92,11 +94,13 @@ static void serve_template(struct launcher *l, struct template *t, const struct 
   if (fds[2].revents & ~POLLOUT) hear_warden(l, t);
   if (fds[1].revents & ~POLLOUT) hear_zygote(l, t);
   if (fds[3].revents) hear_holder(l, t);
+  if (fds[4].revents) branch_job(l, t);
 }
 
 static void tick(struct launcher *l) {
   int64_t now = now_ms();
   for (struct template *t = l->templates; t; t = t->next) {
+    if (t->branch) branch_tick(l, t);
     fork_pump(l, t);
     template_tick(l, t, now);
     flush(&t->zygote_channel);
@@ -159,6 +163,8 @@ static int prepare(struct launcher *l, struct error *e) {
     return FAIL_ERRNO(e, "a mount namespace of its own (is this root, and is / a mount point?)");
   l->exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
   if (l->exe < 0) return FAIL_ERRNO(e, "opening /proc/self/exe");
+  l->pid_namespace = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+  if (l->pid_namespace < 0) return FAIL_ERRNO(e, "opening /proc/self/ns/pid");
   long cores = sysconf(_SC_NPROCESSORS_ONLN);
   l->creating_max = cores < 1 || cores >= CREATING_MAX ? CREATING_MAX : (size_t)cores + 1;
   filter_build_no_setns(&l->child_filter);

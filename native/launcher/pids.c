@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "pids.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/ioctl.h>
 #include <stdbool.h>
@@ -63,6 +64,57 @@ static pid_t search_children(pid_t zygote, pid_t pid) {
   }
   pid_t first = (pid_t)strtol(text, NULL, 10);
   return first > 0 && is_called(first, pid) ? first : 0;
+}
+
+static bool namespace_of(pid_t pid, char *name, size_t size) {
+  char path[48];
+  snprintf(path, sizeof path, "/proc/%d/ns/pid", pid);
+  ssize_t n = readlink(path, name, size - 1);
+  if (n <= 0) return false;
+  name[n] = 0;
+  return true;
+}
+
+bool pid_shares_namespace(pid_t a, pid_t b) {
+  char of_a[64], of_b[64];
+  return namespace_of(a, of_a, sizeof of_a) && namespace_of(b, of_b, sizeof of_b) &&
+         strcmp(of_a, of_b) == 0;
+}
+
+// Its own number is the last one of NSpid.
+static bool is_called_there(pid_t here, pid_t there) {
+  char path[48], text[4096];
+  struct error ignored;
+  snprintf(path, sizeof path, "/proc/%d/status", here);
+  if (read_text(AT_FDCWD, path, text, sizeof text, &ignored) < 0) return false;
+  char *at = strstr(text, "\nNSpid:");
+  char *end = at ? strchr(at + 1, '\n') : NULL;
+  if (!end) return false;
+  *end = 0;
+  char *last = strrchr(at, '\t');
+  return last && strtol(last, NULL, 10) == there;
+}
+
+static pid_t search_all(pid_t init, pid_t pid) {
+  struct dirent *entry;
+  pid_t found = 0;
+  DIR *dir = opendir("/proc");
+  while (dir && found == 0 && (entry = readdir(dir))) {
+    pid_t here = (pid_t)strtol(entry->d_name, NULL, 10);
+    if (here > 0 && pid_shares_namespace(here, init) && is_called_there(here, pid)) found = here;
+  }
+  if (dir) closedir(dir);
+  return found;
+}
+
+pid_t pid_in_sandbox(pid_t init, pid_t pid) {
+  char path[48];
+  snprintf(path, sizeof path, "/proc/%d/ns/pid", init);
+  cleanup_fd int namespace = open(path, O_RDONLY | O_CLOEXEC);
+  if (namespace < 0) return 0;
+  int found = ioctl(namespace, PID_OF_NAMESPACE, (unsigned long)pid);
+  if (found <= 0) return errno == ENOTTY ? search_all(init, pid) : 0;
+  return pid_shares_namespace(found, init) ? found : 0;
 }
 
 pid_t pid_from_namespace(int pid_namespace, pid_t zygote, pid_t pid) {

@@ -4,14 +4,15 @@
 
 enum launcher_frame {
   L_HELLO = 0x20, L_TEMPLATE = 0x21, L_DISCARD = 0x22, L_FORK = 0x23, L_DESTROY = 0x24,
-  L_LIMIT = 0x25, L_USAGE = 0x26,
+  L_LIMIT = 0x25, L_USAGE = 0x26, L_BRANCH = 0x27,
   L_WELCOME = 0xA0, L_LOG = 0xA1, L_TEMPLATE_READY = 0xA2, L_FORKED = 0xA3, L_DESTROYED = 0xA4,
   L_SANDBOX_ENDED = 0xA5, L_RUNTIME_LOST = 0xA6, L_TEMPLATE_ENDED = 0xA7,
   L_USED = 0xA8,
 };
 
 enum zygote_frame {
-  Z_WARM = 0x30, Z_ENTER = 0x31, Z_WARMED = 0xB0, Z_ENTERED = 0xB1, Z_LEFT = 0xB2,
+  Z_WARM = 0x30, Z_ENTER = 0x31, Z_SEED = 0x32,
+  Z_WARMED = 0xB0, Z_ENTERED = 0xB1, Z_LEFT = 0xB2, Z_PARKED = 0xB3,
 };
 
 // Between the launcher and a warden (both are this program). The id is the sandbox's serial.
@@ -19,7 +20,7 @@ enum warden_frame {
   W_CREATE = 0x50, // hostname, machine_id, limits of its file systems; descriptors: see fork.c
   W_ABORT = 0x51,  // kill a sandbox that is still being made
   W_STARTED = 0xD0, // the zygote executes its interpreter; descriptor: its pidfd
-  W_CREATED = 0xD1, // descriptor: the agent's pidfd
+  W_CREATED = 0xD1, // descriptors: the agent's pidfd, its writable layer
   W_FAILED = 0xD2,  // kind, message; nothing of the sandbox is left
   W_ENDED = 0xD3,   // exit_code or signal of an agent
   W_ZYGOTE_ENDED = 0xD4, // exit_code or signal
@@ -30,8 +31,12 @@ enum launcher_key {
   K_RUN_DIR = 64, K_INSTANCE, K_LAYER, K_IDMAP, K_COPY, K_HIDDEN, K_WRITABLE, K_UID_BASE,
   K_MEMORY_BYTES, K_PIDS_MAX, K_CPU_MILLIS, K_DISK_BYTES, K_TMP_BYTES, K_SHM_BYTES, K_TEMPLATE,
   K_CHILD, K_MACHINE_ID, K_OUTCOME, K_RUNTIME_PID, K_OOM_KILLS, K_RUNTIME_DIR, K_HOSTNAME,
-  K_FRONT = 90,
+  K_FRONT = 90, K_DELTA = 92, K_RESIDENT,
 };
+
+// Of the name under which a zygote knows a fork that became the zygote of a branch: no sandbox can
+// be called so.
+#define BRANCH_PREFIX "branch:"
 
 enum {
   ID_RANGE = 65536,       // uids and gids of one user namespace

@@ -75,6 +75,10 @@ void reply_template_ready(struct launcher *l, const struct template *t,
   struct field report;
   struct frame_writer w = frame_begin(&l->daemon.output, L_TEMPLATE_READY, t->request);
   put_int(&w, K_PID, t->zygote_pid);
+  if (t->branch) {
+    put_int(&w, K_BYTES, t->branch->copied);
+    put_int(&w, K_RESIDENT, t->branch->resident);
+  }
   if (frame_find(warmed, K_REPORT, &report)) put_bytes(&w, K_REPORT, report.bytes, report.length);
   finish(l, &w);
 }

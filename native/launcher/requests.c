@@ -42,6 +42,7 @@ static int enter_run_dir(struct launcher *l, const char *path, struct error *e) 
     return FAIL(e, ERR_DENIED, "run_dir %s must be owned by the launcher's user, mode 0700", path);
   if (fchdir(l->run_dir_fd) < 0) return FAIL_ERRNO(e, "chdir %s", path);
   remove_stale_sockets(l->run_dir_fd);
+  deltas_sweep(l->run_dir_fd);
   l->run_dir = strdup(path);
   return l->run_dir ? 0 : FAIL(e, ERR_EXHAUSTED, "out of memory");
 }
@@ -138,6 +139,7 @@ void serve_request(struct launcher *l, const struct frame *f) {
     case L_DESTROY: done = begin_destroy(l, f, &e); break;
     case L_LIMIT: done = set_limit(l, f, &e); break;
     case L_USAGE: done = tell_usage(l, f, &e); break;
+    case L_BRANCH: done = branch_begin(l, f, &e); break;
     default:
       dprintf(2, "event=unknown_request type=0x%02x\n", f->type);
       l->stopping = true;

@@ -59,7 +59,24 @@ static int mount_overlay(const struct family *f, const struct root_plan *plan, s
   return 0;
 }
 
-static int mount_kernel(const struct root_plan *plan, struct error *e) {
+// A tmpfs of its own; in a branch with what had been there.
+static int mount_scratch(const char *path, int64_t bytes, const char *seed, const char *aside,
+                         struct error *e) {
+  const unsigned long flags = MS_NOSUID | MS_NODEV;
+  char upper[16], work[16], options[96];
+  if (!seed) return mount_tmpfs(path, "1777", bytes, flags, e);
+  if (mount_tmpfs(aside, "755", bytes, flags, e) < 0) return -1;
+  snprintf(upper, sizeof upper, "%s/u", aside);
+  snprintf(work, sizeof work, "%s/w", aside);
+  if (mkdir(upper, 01777) < 0 || mkdir(work, 0755) < 0) return FAIL_ERRNO(e, "mkdir %s", upper);
+  snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s,workdir=%s,userxattr", seed, upper,
+           work);
+  if (mount("overlay", path, "overlay", flags, options) < 0)
+    return FAIL_ERRNO(e, "mounting %s (overlay)", path);
+  return 0;
+}
+
+static int mount_kernel(const struct family *f, const struct root_plan *plan, struct error *e) {
   const unsigned long bare = MS_NOSUID | MS_NODEV | MS_NOEXEC;
   if (mount("proc", "m/r/proc", "proc", bare, NULL) < 0) return FAIL_ERRNO(e, "mounting /proc");
   if (mount("sysfs", "m/r/sys", "sysfs", bare | MS_RDONLY, NULL) < 0)
@@ -68,9 +85,10 @@ static int mount_kernel(const struct root_plan *plan, struct error *e) {
   if (mount("devpts", "m/r/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
             "newinstance,ptmxmode=0666,mode=0620") < 0)
     return FAIL_ERRNO(e, "mounting /dev/pts");
-  if (mount_tmpfs("m/r/dev/shm", "1777", plan->files.shm_bytes, MS_NOSUID | MS_NODEV, e) < 0)
+  if (mount_scratch("m/r/dev/shm", plan->files.shm_bytes, f->seeded_shm ? "b/0/shm" : NULL, "s",
+                    e) < 0)
     return -1;
-  return mount_tmpfs("m/r/tmp", "1777", plan->files.tmp_bytes, MS_NOSUID | MS_NODEV, e);
+  return mount_scratch("m/r/tmp", plan->files.tmp_bytes, f->seeded_tmp ? "b/0/tmp" : NULL, "t", e);
 }
 
 static int pivot(struct error *e) {
@@ -80,9 +98,11 @@ static int pivot(struct error *e) {
   return chdir("/") < 0 ? FAIL_ERRNO(e, "chdir /") : 0;
 }
 
-int root_enter(const struct family *f, const struct root_plan *plan, struct error *e) {
+int root_enter(const struct family *f, struct root_plan *plan, struct error *e) {
   umask(0);
-  if (mount_overlay(f, plan, e) < 0 || mount_kernel(plan, e) < 0) return -1;
+  if (mount_overlay(f, plan, e) < 0 || mount_kernel(f, plan, e) < 0) return -1;
+  plan->upper = open("m", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (plan->upper < 0) return FAIL_ERRNO(e, "opening the writable layer");
   if (plan->with_runtime && mount("python", "m/r/.forkd/python", NULL, MS_BIND, NULL) < 0)
     return FAIL_ERRNO(e, "binding the runtime's files");
   if (masks_apply(f, "m/r", e) < 0 || pivot(e) < 0) return -1;

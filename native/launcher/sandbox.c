@@ -47,7 +47,7 @@ _Noreturn void sandbox_main(struct family *f, struct agent_plan *plan) {
     note_send(plan->note, NOTE_FAILED, &e);
     _exit(1);
   }
-  note_send(plan->note, NOTE_READY, NULL);
+  note_send_fd(plan->note, NOTE_READY, plan->root.upper);
   bool runtime = f->spec.argv[0];
   if (keep_only(fds, runtime ? 2 : 1, &e) < 0) _exit(1);
   struct agent_options options = {

@@ -6,10 +6,11 @@ struct root_plan {
   const char *hostname, *machine_id;
   struct file_limits files;
   bool with_runtime; // the template sees the runtime's Python files
+  int upper;         // made by root_enter: the directory that holds the writable layer, u
 };
 
 // Mounts a root of its own (overlay, proc, sys, dev, tmp), moves into it and drops the old one.
-int root_enter(const struct family *f, const struct root_plan *plan, struct error *e);
+int root_enter(const struct family *f, struct root_plan *plan, struct error *e);
 // Limits of one process (open files, no core dumps), for all that it starts.
 int resource_limits_set(struct error *e);
 // The loopback interface of the current network namespace.
@@ -24,6 +25,10 @@ struct setup_note {
 };
 
 int note_send(int socket, enum note_kind note, const struct error *why);
+// With a copy of a descriptor.
+int note_send_fd(int socket, enum note_kind note, int fd);
+// As recv(2) without waiting; *fd is -1 when none came.
+ssize_t note_take(int socket, struct setup_note *note, int *fd);
 // Waits for the next note; anything but `wanted` is a failure.
 int note_wait(int socket, enum note_kind wanted, struct error *e);
 

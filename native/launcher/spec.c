@@ -103,6 +103,8 @@ static int parse_places(const struct frame *f, struct template_spec *out, struct
   if (check_paths("a hidden path", out->hidden, e) < 0) return -1;
   if (frame_texts(f, K_WRITABLE, PATHS_MAX, &out->writable, e) < 0) return -1;
   if (check_paths("a writable path", out->writable, e) < 0) return -1;
+  if (frame_texts(f, K_DELTA, PATHS_MAX, &out->deltas, e) < 0) return -1;
+  if (check_paths("a delta", out->deltas, e) < 0) return -1;
   if (required_text(f, K_RUNTIME_DIR, "runtime_dir", &out->runtime_dir, e) < 0) return -1;
   if (check_path("runtime_dir", out->runtime_dir, e) < 0) return -1;
   if (frame_text(f, K_FRONT, &out->front, e) < 0) return -1;
@@ -134,6 +136,7 @@ void template_spec_free(struct template_spec *spec) {
   for (size_t i = 0; i < spec->layer_count; i++) free(spec->layers[i].path);
   text_list_free(&spec->hidden);
   text_list_free(&spec->writable);
+  text_list_free(&spec->deltas);
   text_list_free(&spec->argv);
   text_list_free(&spec->env);
   free(spec->name);

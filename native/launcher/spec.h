@@ -16,7 +16,7 @@ struct template_spec {
   char *name;
   struct layer layers[LAYERS_MAX]; // top first
   size_t layer_count;
-  char **hidden, **writable;
+  char **hidden, **writable, **deltas; // deltas: newest first; none: not a branch
   uid_t uid_base;
   char **argv, **env;
   char *cwd, *hostname, *runtime_dir;

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,6 +44,11 @@ int sys_pivot_root(const char *new_root, const char *put_old) {
 
 int sys_pidfd_kill(int pidfd, int signal) {
   return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+}
+
+bool sys_pidfd_alive(int pidfd) {
+  struct pollfd p = {.fd = pidfd, .events = POLLIN};
+  return poll(&p, 1, 0) == 0;
 }
 
 int sys_close_from(unsigned first) {

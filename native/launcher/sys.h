@@ -29,6 +29,8 @@ int sys_move_mount(int from, int to_dir, const char *to);
 int sys_mount_setattr(int dir, const char *path, unsigned flags, const struct mount_attributes *a);
 int sys_pivot_root(const char *new_root, const char *put_old);
 int sys_pidfd_kill(int pidfd, int signal);
+// False once the process has ended, reaped or not.
+bool sys_pidfd_alive(int pidfd);
 int sys_close_from(unsigned first);
 // Names the process in ps and /proc/PID/comm.
 void sys_name(const char *name);

@@ -47,15 +47,43 @@ static int links_open(struct links *links, struct error *e) {
   return fcntl(links->log[0], F_SETFL, O_NONBLOCK) < 0 ? FAIL_ERRNO(e, "fcntl of a pipe") : 0;
 }
 
+// In the pid namespace of the template that a branch descends from: what its zygote forks can only
+// enter namespaces below its own.
+static pid_t clone_nested(struct launcher *l, struct template *t, const struct template *root,
+                          const int *fds, size_t count) {
+  if (setns(root->pid_namespace, CLONE_NEWPID) < 0) return -1;
+  pid_t pid = sys_clone(CLONE_NEWNS, &t->holder);
+  if (pid == 0) holder_exec(l->exe, fds, count);
+  int why = errno;
+  setns(l->pid_namespace, CLONE_NEWPID);
+  errno = why;
+  return pid;
+}
+
+// User namespace U of the new family; a branch makes one of its own below it.
+static int open_userns(struct launcher *l, struct template *t, struct error *e) {
+  if (!t->branch) return t->userns = userns_create(t->spec.uid_base, e);
+  const struct template *root = template_find(l, t->branch->root);
+  if (!root || root->state >= T_ENDING)
+    return FAIL(e, ERR_RUNTIME, "the template that it descends from has ended");
+  t->userns = fcntl(root->userns, F_DUPFD_CLOEXEC, 0);
+  return t->userns < 0 ? FAIL_ERRNO(e, "the user namespace of %s", root->spec.name) : 0;
+}
+
 static int clone_holder(struct launcher *l, struct template *t, const struct links *links,
                         size_t *entries, struct error *e) {
-  cleanup_fd int userns = userns_create(t->spec.uid_base, e);
-  if (userns < 0) return -1;
+  if (open_userns(l, t, e) < 0) return -1;
+  int userns = t->userns;
   const size_t fixed = HOLDER_ENTRIES - HOLDER_USERNS;
   int fds[HOLDER_ENTRIES + C_COUNT] = {userns, links->warden[1], links->zygote[1], links->log[1]};
   if (cgroup_open_entries(&l->cgroups, &t->cgroup, fds + fixed, entries, e) < 0) return -1;
-  pid_t pid = sys_clone(CLONE_NEWPID | CLONE_NEWNS, &t->holder);
-  if (pid == 0) holder_exec(l->exe, fds, fixed + *entries);
+  pid_t pid;
+  if (t->branch) {
+    pid = clone_nested(l, t, template_find(l, t->branch->root), fds, fixed + *entries);
+  } else {
+    pid = sys_clone(CLONE_NEWPID | CLONE_NEWNS, &t->holder);
+    if (pid == 0) holder_exec(l->exe, fds, fixed + *entries);
+  }
   for (size_t i = 0; i < *entries; i++) close(fds[fixed + i]);
   if (pid < 0) return FAIL_ERRNO(e, "cloning the holder of %s", t->spec.name);
   t->holder_alive = true;
@@ -77,7 +105,7 @@ static int send_spec(struct launcher *l, struct template *t, const struct frame 
 }
 
 static int send_warm_up(struct template *t, struct error *e) {
-  if (!t->spec.argv[0]) return 0;
+  if (!t->spec.argv[0] || t->branch) return 0;
   struct frame_writer w = frame_begin(&t->zygote_channel.output, Z_WARM, 1);
   put_bytes(&w, K_DATA, t->spec.warm_up, t->spec.warm_up_length);
   return frame_end(&w, e);
@@ -85,9 +113,14 @@ static int send_warm_up(struct template *t, struct error *e) {
 
 static int connect_family(struct launcher *l, struct template *t, const struct frame *request,
                           size_t entries, struct links *links, struct error *e) {
+  if (t->branch) { // its zygote comes later, by another way, and a stand-in holds these
+    t->branch->log = steal_fd(&links->log[1]);
+    close(links->zygote[0]);
+    links->zygote[0] = steal_fd(&t->branch->near);
+  }
   close(links->warden[1]);
   close(links->zygote[1]);
-  close(links->log[1]);
+  if (links->log[1] >= 0) close(links->log[1]);
   links->warden[1] = links->zygote[1] = links->log[1] = -1;
   t->log = steal_fd(&links->log[0]);
   int warden = steal_fd(&links->warden[0]), zygote = steal_fd(&links->zygote[0]);
@@ -97,14 +130,12 @@ static int connect_family(struct launcher *l, struct template *t, const struct f
   return send_warm_up(t, e);
 }
 
-static int start(struct launcher *l, struct template *t, const struct frame *request,
-                 struct error *e) {
+int template_start(struct launcher *l, struct template *t, const struct frame *request,
+                   struct error *e) {
   struct links links;
   size_t entries;
-  char name[NAME_MAX_LENGTH + 4];
-  snprintf(name, sizeof name, "t-%s", t->spec.name);
+  t->state = T_BUILDING;
   int done = links_open(&links, e);
-  if (done == 0) done = cgroup_create(&l->cgroups, &t->cgroup, name, &t->spec.limits, e);
   if (done == 0) done = clone_holder(l, t, &links, &entries, e);
   if (done == 0) done = connect_family(l, t, request, entries, &links, e);
   links_close(&links);
@@ -117,8 +148,8 @@ static size_t count_templates(const struct launcher *l) {
   return n;
 }
 
-int template_create(struct launcher *l, const struct frame *request, struct template_spec *spec,
-                    struct error *e) {
+int template_add(struct launcher *l, uint32_t request, struct template_spec *spec,
+                 struct branch *branch, struct error *e) {
   if (template_find(l, spec->name))
     return FAIL(e, ERR_EXISTS, "a template %s exists already", spec->name);
   if (count_templates(l) >= TEMPLATES_MAX)
@@ -126,17 +157,39 @@ int template_create(struct launcher *l, const struct frame *request, struct temp
   struct template *t = calloc(1, sizeof *t);
   if (!t) return FAIL(e, ERR_EXHAUSTED, "out of memory");
   t->spec = *spec;
-  t->request = request->id;
+  t->branch = branch;
+  t->request = request;
   t->deadline = now_ms() + spec->timeout_ms;
-  t->holder = t->zygote = t->pid_namespace = t->log = -1;
+  t->holder = t->zygote = t->pid_namespace = t->userns = t->log = -1;
   t->warden = t->zygote_channel = (struct channel){.in = -1, .out = -1};
   t->end = (struct ending){-1, -1};
   t->next = l->templates;
   l->templates = t;
-  // From here on the request is answered when the template has been taken down again.
-  struct error why;
-  if (start(l, t, request, &why) < 0) template_end(t, &why);
   *spec = (struct template_spec){0};
+  return 0;
+}
+
+static int keep_request(struct template *t, const struct frame *f, struct error *e) {
+  struct field field;
+  size_t cursor = 0;
+  struct frame_writer w = frame_begin(&t->request_copy, f->type, 0);
+  while (frame_next(f, &cursor, &field))
+    if (field.key != K_DATA) put_bytes(&w, field.key, field.bytes, field.length);
+  return frame_end(&w, e);
+}
+
+int template_create(struct launcher *l, const struct frame *request, struct template_spec *spec,
+                    struct error *e) {
+  struct error why;
+  char group[NAME_MAX_LENGTH + 4];
+  if (template_add(l, request->id, spec, NULL, e) < 0) return -1;
+  struct template *t = l->templates;
+  snprintf(group, sizeof group, "t-%s", t->spec.name);
+  // From here on the request is answered when the template has been taken down again.
+  if (keep_request(t, request, &why) < 0 ||
+      cgroup_create(&l->cgroups, &t->cgroup, group, &t->spec.limits, &why) < 0 ||
+      template_start(l, t, request, &why) < 0)
+    template_end(t, &why);
   return 0;
 }
 
@@ -146,6 +199,7 @@ void template_end(struct template *t, const struct error *why) {
     FAIL(&t->failure, ERR_RUNTIME, "template %s was discarded", t->spec.name);
   if (t->state >= T_ENDING) return;
   t->state = T_ENDING;
+  if (t->branch) branch_stop(t->branch);
   if (t->holder_alive) sys_pidfd_kill(t->holder, SIGKILL);
 }
 
@@ -191,6 +245,7 @@ void template_tick(struct launcher *l, struct template *t, int64_t now) {
     sandbox_free(s);
   }
   if (t->state != T_REMOVING || t->sandboxes || t->batches) return;
+  if (t->branch && !branch_stopped(t->branch)) return;
   t->oom_kills = cgroup_oom_kills(&l->cgroups, &t->cgroup);
   if (cgroup_remove(&l->cgroups, &t->cgroup) == 1 || now >= t->deadline) answer_end(l, t);
 }
@@ -199,7 +254,10 @@ void template_free(struct template *t) {
   if (t->holder >= 0) close(t->holder);
   if (t->zygote >= 0) close(t->zygote);
   if (t->pid_namespace >= 0) close(t->pid_namespace);
+  if (t->userns >= 0) close(t->userns);
   if (t->log >= 0) close(t->log);
+  if (t->branch) branch_free(t->branch);
+  buffer_free(&t->request_copy);
   channel_close(&t->warden);
   channel_close(&t->zygote_channel);
   template_spec_free(&t->spec);

@@ -51,12 +51,13 @@ static void send_frame(struct warden *w, const struct buffer *frame, const int *
   if (channel_send_with_fds(&w->launcher, frame, fds, n, SEND_TIMEOUT_MS, &e) < 0) give_up();
 }
 
-static void tell(struct warden *w, enum warden_frame type, uint32_t serial, int fd) {
+static void tell(struct warden *w, enum warden_frame type, uint32_t serial, const int *fds,
+                 size_t n) {
   struct error e;
   cleanup_buffer struct buffer frame = {0};
   struct frame_writer writer = frame_begin(&frame, type, serial);
   if (frame_end(&writer, &e) < 0) give_up();
-  send_frame(w, &frame, &fd, 1);
+  send_frame(w, &frame, fds, n);
 }
 
 static void tell_status(struct warden *w, enum warden_frame type, uint32_t serial, int status) {
@@ -105,7 +106,7 @@ static void hear_zygote(struct warden *w) {
   ssize_t n = recv(w->zygote_note, &message, sizeof message, MSG_DONTWAIT);
   if (n < 0 && errno == EAGAIN) return;
   if (n == sizeof message && message.note == NOTE_FAILED) w->zygote_failure = message.error;
-  else tell(w, W_STARTED, 0, w->zygote_pidfd);
+  else tell(w, W_STARTED, 0, &w->zygote_pidfd, 1);
   close(w->zygote_note);
   close(w->zygote_pidfd);
   w->zygote_note = w->zygote_pidfd = -1;
@@ -185,7 +186,8 @@ static void drop_note(struct agent *a) {
 
 static void hear_agent(struct warden *w, struct agent *a) {
   struct setup_note message;
-  ssize_t n = recv(a->note, &message, sizeof message, MSG_DONTWAIT);
+  cleanup_fd int upper = -1;
+  ssize_t n = note_take(a->note, &message, &upper);
   if (n < 0 && errno == EAGAIN) return;
   enum note_kind note = n == sizeof message ? message.note : NOTE_FAILED;
   if (note == NOTE_MAP_ME) {
@@ -194,7 +196,7 @@ static void hear_agent(struct warden *w, struct agent *a) {
     sys_pidfd_kill(a->pidfd, SIGKILL);
   } else if (note == NOTE_READY) {
     a->created = true;
-    tell(w, W_CREATED, a->serial, a->pidfd);
+    tell(w, W_CREATED, a->serial, (int[]){a->pidfd, upper}, 2);
   } else if (n == sizeof message) {
     a->failure = message.error;
   }

@@ -55,7 +55,8 @@ static int place_descriptors(struct family *f, int *report, struct error *e) {
 }
 
 // A template without a runtime: its sandboxes only run new processes. Something has to hold its
-// place all the same, so that a template of either kind lives and ends in the same way.
+// place all the same, so that a template of either kind lives and ends in the same way. In a branch
+// it keeps the namespaces that the new zygote is to enter.
 static _Noreturn void stand_in(int report) {
   close(report); // as exec would
   for (;;) pause();
@@ -71,7 +72,7 @@ _Noreturn void zygote_main(struct family *f, int report) {
     setsid();
     if (chdir(f->spec.cwd) < 0) FAIL_ERRNO(&e, "chdir %s", f->spec.cwd);
     else if (place_descriptors(f, &report, &e) == 0) {
-      if (!f->spec.argv[0]) stand_in(report);
+      if (!f->spec.argv[0] || f->spec.deltas[0]) stand_in(report);
       execve(f->spec.argv[0], f->spec.argv, f->spec.env);
       FAIL_ERRNO(&e, "executing %s", f->spec.argv[0]);
     }

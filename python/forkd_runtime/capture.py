@@ -148,6 +148,15 @@ class Tap:
         self._control = move_high(self._control)
         return (self._control,)
 
+    def descriptors(self) -> Tuple[int, ...]:
+        """Other than 1 and 2."""
+        return (self._control,)
+
+    def release(self) -> None:
+        """In a copy of the session that is to have no part in it."""
+        os.close(self._control)
+        self._area.close()
+
     def collect(self) -> Captured:
         """Everything written since the last call."""
         os.write(self._control, b"c")

@@ -6,7 +6,7 @@ Whatever can be made before the fork is made there: each page that a child write
 from __future__ import annotations
 
 import os
-from typing import Dict, List, Optional
+from typing import Dict, List, NoReturn, Optional
 
 from forkd_runtime import frames, syscalls
 from forkd_runtime.channel import close_all
@@ -33,22 +33,21 @@ class Home:
         self.last_capability = syscalls.last_capability()
 
 
-class Entry:
-    """One ENTER request. Owns its descriptors."""
+class Crossing:
+    """A request to fork into other namespaces. Owns its descriptors: the pidfd of a process that
+    has them, `own` others, and those of control groups."""
 
-    def __init__(self, frame: Frame, home: Home, workdir: Optional[str]) -> None:
+    def __init__(self, frame: Frame, home: Home, own: int) -> None:
         self._fds = frame.fds
         name = frame.text(frames.K_NAME)
-        if not name or len(frame.fds) < 2:
-            raise frames.ProtocolError("ENTER needs a name and at least two descriptors")
+        if not name or len(frame.fds) <= own:
+            raise frames.ProtocolError(
+                "frame %#x needs a name and more than %d descriptors" % (frame.type, own)
+            )
         self.name: str = name
-        self._pidfd, self.socket = frame.fds[:2]
-        self._cgroups: List[int] = frame.fds[2:]
-        self._env: Dict[str, str] = read_environment(frame.texts(frames.K_ENV))
-        program = frame.data(frames.K_DATA)
-        self._seccomp = syscalls.SeccompProgram(program) if program else None
+        self._pidfd = frame.fds[0]
+        self._cgroups: List[int] = frame.fds[1 + own :]
         self._home = home
-        self._workdir = workdir
 
     def close(self) -> None:
         close_all(self._fds)
@@ -66,7 +65,7 @@ class Entry:
             syscalls.setns(self._home.pid_namespace, syscalls.CLONE_NEWPID)
         return pid
 
-    def enter(self) -> None:
+    def cross(self) -> None:
         """In the child. OSError when the kernel refuses something: then it must not go on."""
         # Out of the zygote's process group: kill(0, ...) reaches over pid namespaces.
         os.setsid()
@@ -77,6 +76,22 @@ class Entry:
         os.setgroups([])
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
+
+
+class Entry(Crossing):
+    """One ENTER request: a runtime in a sandbox."""
+
+    def __init__(self, frame: Frame, home: Home, workdir: Optional[str]) -> None:
+        super().__init__(frame, home, 1)
+        self.socket = frame.fds[1]
+        self._env: Dict[str, str] = read_environment(frame.texts(frames.K_ENV))
+        program = frame.data(frames.K_DATA)
+        self._seccomp = syscalls.SeccompProgram(program) if program else None
+        self._workdir = workdir
+
+    def enter(self) -> None:
+        """In the child; as `cross`."""
+        self.cross()
         self._replace_descriptors()
         self._drop_privileges()
         self._change_directory()
@@ -105,3 +120,27 @@ class Entry:
             os.chdir(self._workdir)
         except OSError:
             return  # made by the template only: "/" is where we are
+
+
+class Seed(Crossing):
+    """One SEED request: a process that waits to become another one, the zygote of a branch."""
+
+    def __init__(self, frame: Frame, home: Home) -> None:
+        super().__init__(frame, home, 2)
+        self.socket, self._log = frame.fds[1:3]
+        self._capabilities = frame.integer(frames.K_BYTES, 0, 0, 2**62)
+
+    def park(self) -> NoReturn:
+        """In the child."""
+        self.cross()
+        null = os.open(os.devnull, os.O_RDWR)
+        for number, fd in enumerate((null, self._log, self._log, self.socket)):
+            os.dup2(fd, number)
+        syscalls.close_from(4)
+        syscalls.keep_capabilities(self._home.last_capability, self._capabilities)
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
+        os.write(3, frames.encode(frames.PARKED, 0))
+        while True:
+            # Nothing comes: here it stays until it is somebody else, or killed.
+            if not os.read(3, 1):
+                os._exit(FAILED)

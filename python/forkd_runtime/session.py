@@ -7,10 +7,11 @@ import io
 import os
 import signal
 import sys
+import time
 from types import FrameType, ModuleType
-from typing import Any, List, NoReturn, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
-from forkd_runtime import capture, frames, inherit, program, reseed, streams, syscalls
+from forkd_runtime import branch, capture, frames, inherit, program, reseed, streams, syscalls
 from forkd_runtime.channel import Channel
 from forkd_runtime.evaluate import Evaluator, Outcome
 from forkd_runtime.frames import Frame, Value
@@ -30,12 +31,15 @@ class Session:
         self._warmed = warmed
         self._pid = 0
 
-    def run(self) -> NoReturn:
+    def run(self) -> Callable[[], Any]:
+        """Returns only in a twin of the session: what that is to do."""
         try:
             channel = self._become()
             while True:
                 for frame in channel.receive():
-                    self._serve(channel, frame)
+                    step = self._serve(channel, frame)
+                    if step is not None:
+                        return step
         except (EOFError, ConnectionError):
             os._exit(0)
         except BaseException as error:
@@ -56,9 +60,12 @@ class Session:
         _open_streams(self._warmed)
         reseed.reseed(reseed.chosen_seed(os.environ, self._warmed.seed))
         inheritance.restore_exit_callbacks()
-        sys.argv = [""]
-        sys.path[:] = ["", *self._warmed.path]
-        self._evaluator = Evaluator(vars(self._main()))
+        if self._warmed.evaluator is not None:
+            self._evaluator = self._warmed.evaluator  # goes on where its session was branched
+        else:
+            sys.argv = [""]
+            sys.path[:] = ["", *self._warmed.path]
+            self._evaluator = Evaluator(vars(self._main()))
         signal.signal(signal.SIGINT, self._interrupt)
         if inheritance.collects_garbage:
             gc.enable()
@@ -79,7 +86,9 @@ class Session:
         if self._evaluator.armed:
             raise KeyboardInterrupt
 
-    def _serve(self, channel: Channel, frame: Frame) -> None:
+    def _serve(self, channel: Channel, frame: Frame) -> Optional[Callable[[], Any]]:
+        if frame.type == frames.BRANCH:
+            return self._branch(channel, frame)
         if frame.type != frames.EVAL:
             raise frames.ProtocolError("request %#x on a session" % frame.type)
         code = frame.text(frames.K_CODE) or ""
@@ -91,6 +100,28 @@ class Session:
         captured = self._tap.collect()
         fields = _answer(outcome, captured, min(bound, capture.BOUND - 1))
         channel.send(frames.EVALUATED, frame.id, fields)
+        return None
+
+    def _branch(self, channel: Channel, frame: Frame) -> Optional[Callable[[], Any]]:
+        def release() -> None:
+            channel.close()
+            self._tap.release()
+
+        started = time.monotonic()
+        ours = (channel.fileno(), *self._tap.descriptors())
+        lifetime = frame.integer(frames.K_TIMEOUT_MS, 60000, 1, 2**40)
+        done = branch.freeze(self._warmed, self._evaluator, ours, release, lifetime)
+        if isinstance(done, branch.Frozen):
+            still = round((time.monotonic() - started) * 1e6)
+            fields = (
+                (frames.K_PID, done.pid),
+                (frames.K_DURATION_US, still),
+                (frames.K_REPORT, done.report),
+            )
+            channel.send(frames.BRANCHED, frame.id, fields)
+            return None
+        assert done.zygote is not None
+        return done.zygote(done)
 
 
 def _open_streams(warmed: Warmed) -> None:

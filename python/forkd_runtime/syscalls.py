@@ -106,11 +106,24 @@ def last_capability() -> int:
 
 def drop_capabilities(last: int) -> None:
     """Bounding, ambient, permitted, effective and inheritable sets: all empty for good."""
+    _limit_capabilities(last, 0, _cap_none_at)
+
+
+def keep_capabilities(last: int, kept: int) -> None:
+    """As above, but those of the bit mask stay permitted and effective."""
+    low, high = kept & 0xFFFFFFFF, kept >> 32
+    sets = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
+    _limit_capabilities(last, kept, ctypes.addressof(sets))
+
+
+def _limit_capabilities(last: int, kept: int, sets: int) -> None:
     for capability in range(last + 1):
+        if kept >> capability & 1:
+            continue
         if _prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
             raise _failed("prctl(PR_CAPBSET_DROP, %d)" % capability)
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
-    if _capset(_cap_header_at, _cap_none_at) != 0:
+    if _capset(_cap_header_at, sets) != 0:
         raise _failed("capset")
 
 

@@ -142,6 +142,7 @@ def warm(launch: Launch, spec: Spec) -> Warmed:
         spec.exec,
         reveal.Modules(RECORDER, launch.fresh, spec.imports),
     )
+    warmed.policy = policy
     rehearse(warmed)
     _freeze(inheritance)
     report["huge_kib"] = heap.collapse()

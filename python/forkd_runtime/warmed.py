@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from types import ModuleType
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
+from forkd_runtime.evaluate import Evaluator
+from forkd_runtime.hazards.model import Policy
 from forkd_runtime.inherit import Inheritance
 from forkd_runtime.installed import Installed
 from forkd_runtime.recorder import Read
@@ -50,6 +53,10 @@ class Warmed:
         self.environment_reads = environment_reads
         self.serves_callers = serves_callers  # a doorway is wanted
         self.modules = modules
+        self.policy = Policy("refuse", ())  # what the recipe tolerates
+        # Where a fork with this can become a zygote: what it does then.
+        self.zygote: Optional[Callable[["Warmed"], Callable[[], Any]]] = None
+        self.evaluator: Optional[Evaluator] = None  # of the session that was branched
         # Made before the fork, so that a child only appends its pid.
         self._pong = json.dumps(self._runtime_report())[:-1]
 
@@ -64,3 +71,9 @@ class Warmed:
     def runtime_report(self, pid: int) -> str:
         """JSON of READY and PONG_RUNTIME."""
         return '%s, "pid": %d}' % (self._pong, pid)
+
+    def twin(self, report: Dict[str, Any], workdir: str, inheritance: Inheritance) -> "Warmed":
+        """The same for a branch."""
+        other = copy.copy(self)
+        other.report, other.workdir, other.inheritance = report, workdir, inheritance
+        return other

@@ -20,7 +20,7 @@ from typing import Callable, Dict, NoReturn, Optional
 
 from forkd_runtime import frames, hooks
 from forkd_runtime.channel import Channel
-from forkd_runtime.enter import FAILED, Entry, Home
+from forkd_runtime.enter import FAILED, Crossing, Entry, Home, Seed
 from forkd_runtime.frames import Frame, ProtocolError
 from forkd_runtime.runtime import Runtime, Step, Wakeup
 from forkd_runtime.spawn import Refused
@@ -44,11 +44,11 @@ def send_failure(channel: Channel, request: int, failure: WarmFailed) -> None:
 class Zygote:
     """Serves the zygote channel until it ends."""
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, launch: Optional[Launch], warmed: Optional[Warmed] = None) -> None:
         self._launch = launch
         self._channel = Channel(CHANNEL)
         self._home = Home()
-        self._warmed: Optional[Warmed] = None
+        self._warmed = warmed
         self._children: Dict[int, str] = {}
         self._wakeup: Optional[Wakeup] = None
 
@@ -62,18 +62,29 @@ class Zygote:
         except (EOFError, ConnectionError):
             return lambda: os._exit(0)
 
+    def serve_branch(self) -> Step:
+        """As `serve`, without a warm-up."""
+        assert self._warmed is not None
+        os.set_inheritable(CHANNEL, False)
+        self._ready(self._warmed, 1)
+        return self.serve()
+
+    def _ready(self, warmed: Warmed, request: int) -> None:
+        self._warmed = warmed
+        self._wakeup = Wakeup()
+        report = json.dumps(warmed.report)
+        self._channel.send(frames.WARMED, request, ((frames.K_REPORT, report),))
+
     def _warm(self, frame: Frame) -> None:
-        if frame.type != frames.WARM or self._warmed is not None:
+        if frame.type != frames.WARM or self._launch is None:
             raise ProtocolError("request %#x instead of WARM" % frame.type)
         try:
             warmed = warm(self._launch, Spec(frame.data(frames.K_DATA) or b""))
         except WarmFailed as failure:
             send_failure(self._channel, frame.id, failure)
             os._exit(1)
-        self._warmed = warmed
-        self._wakeup = Wakeup()
-        report = json.dumps(warmed.report)
-        self._channel.send(frames.WARMED, frame.id, ((frames.K_REPORT, report),))
+        warmed.zygote = _reborn
+        self._ready(warmed, frame.id)
 
     def _loop(self) -> Step:
         assert self._wakeup is not None
@@ -92,10 +103,10 @@ class Zygote:
                         return step
 
     def _enter(self, frame: Frame) -> Optional[Step]:
-        if frame.type != frames.ENTER or self._warmed is None:
+        if frame.type not in (frames.ENTER, frames.SEED) or self._warmed is None:
             raise ProtocolError("request %#x instead of ENTER" % frame.type)
         try:
-            entry = Entry(frame, self._home, self._warmed.workdir)
+            entry: Crossing = self._crossing(frame, self._warmed)
         except (Refused, ValueError) as error:
             self._refuse(frame, "invalid", str(error))
             return None
@@ -107,11 +118,19 @@ class Zygote:
         if pid == 0:
             self._channel.detach()
             warmed = self._warmed
-            return lambda: _enter_and_serve(entry, warmed)
+            if isinstance(entry, Entry):
+                return lambda: _enter_and_serve(entry, warmed)
+            assert isinstance(entry, Seed)
+            return entry.park
         self._children[pid] = entry.name
         self._channel.send(frames.ENTERED, frame.id, ((frames.K_PID, pid),))
         entry.close()
         return None
+
+    def _crossing(self, frame: Frame, warmed: Warmed) -> Crossing:
+        if frame.type == frames.SEED:
+            return Seed(frame, self._home)
+        return Entry(frame, self._home, warmed.workdir)
 
     def _refuse(self, frame: Frame, kind: str, message: str) -> None:
         for fd in frame.fds:
@@ -131,6 +150,11 @@ class Zygote:
             if name is not None:
                 fields = ((frames.K_NAME, name), *frames.status_fields(status))
                 self._channel.send(frames.LEFT, 0, fields)
+
+
+def _reborn(warmed: Warmed) -> Step:
+    """In the twin of a session: the zygote of a branch, warm from the start."""
+    return Zygote(None, warmed).serve_branch
 
 
 def _enter_and_serve(entry: Entry, warmed: Warmed) -> Step:

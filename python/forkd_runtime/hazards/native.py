@@ -27,6 +27,7 @@ _THREADED = re.compile(
 _PAUSE_HARD = 2  # omp_pause_hard: the pool's threads end
 _PROBE_SECONDS = 10.0
 _SETTLE_SECONDS = 1.0
+_paused: Set[str] = set()  # OpenMP libraries that are taken care of
 
 
 class Probe(NamedTuple):
@@ -69,11 +70,19 @@ def _threaded_names(libraries: List[str]) -> str:
     return ", ".join(sorted({"lib" + match.group(1) for match in matches if match}))
 
 
+def pause_new() -> List[Hazard]:
+    """The pools of libraries that were loaded since, and what threads there are."""
+    libraries = _loaded_libraries()
+    _pause_openmp(libraries)
+    return []
+
+
 def _pause_openmp(libraries: List[str]) -> List[Hazard]:
     pauses: Dict[str, Callable[[int], int]] = {}
     for path in libraries:
-        if not _OPENMP.search(path):
+        if not _OPENMP.search(path) or path in _paused:
             continue
+        _paused.add(path)
         pause = getattr(ctypes.CDLL(path), "omp_pause_resource_all", None)
         if pause is not None:  # OpenMP 5.0; an older pool with threads shows in the test fork
             pauses[os.path.basename(path)] = pause

@@ -51,7 +51,7 @@ def children() -> List[Hazard]:
     except FileNotFoundError:
         return []  # a kernel without CONFIG_PROC_CHILDREN
     return [
-        refused("child_process", "%s (pid %d)" % (_command(pid), pid))
+        refused("child_process", "%s (pid %d)" % (command(pid), pid))
         for pid in pids
         if not _reaped(pid)
     ]
@@ -64,7 +64,8 @@ def _reaped(pid: int) -> bool:
         return True
 
 
-def _command(pid: int) -> str:
+def command(pid: int) -> str:
+    """Its name, for people."""
     try:
         with open("/proc/%d/comm" % pid, "rb") as file:
             return file.read().decode("utf-8", "replace").strip()

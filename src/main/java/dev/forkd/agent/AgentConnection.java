@@ -257,6 +257,24 @@ public final class AgentConnection implements AutoCloseable {
     }
   }
 
+  /**
+   * Makes the eval session freeze a copy of itself and rest, once the evals before it are done.
+   *
+   * @throws ForkdException TIMEOUT when they are not done in time; ENGINE when there is no runtime
+   */
+  public HeldSession hold(Duration timeout) {
+    Fields fields = Fields.builder().integer(FieldKey.TIMEOUT_MS, timeout.toMillis()).build();
+    Exchange exchange = frames.request(FrameType.BRANCH, fields, Exchange.Shape.BRANCH);
+    try {
+      Deadline deadline = Deadline.after(timeout.plus(MARGIN));
+      Fields started = fieldsOf(exchange.awaitStarted(deadline, about("branch")), "branch");
+      return new HeldSession(frames, exchange, about("branch"), started);
+    } catch (ForkdException e) {
+      frames.abandon(exchange);
+      throw e;
+    }
+  }
+
   /** Copies a regular file of the sandbox; at most {@code limit} bytes. */
   public long readFile(String path, long limit, OutputStream to, Duration deadline) {
     return new FileTransfer(frames, about("reading " + path)).read(path, limit, to, deadline);

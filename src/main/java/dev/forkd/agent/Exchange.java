@@ -32,6 +32,7 @@ final class Exchange {
     static final Shape RESULT = new Shape(FrameType.RESULT, false, 0, false);
     static final Shape IDENTITY = new Shape(FrameType.DONE, false, 0, false);
     static final Shape DONE = new Shape(FrameType.DONE, false, 0, false);
+    static final Shape BRANCH = new Shape(FrameType.DONE, true, 0, false);
     static final Shape READ = new Shape(FrameType.DONE, false, 1, false);
     static final Shape WRITE = new Shape(FrameType.DONE, true, 0, true);
   }

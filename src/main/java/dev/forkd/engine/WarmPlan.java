@@ -33,4 +33,9 @@ public record WarmPlan(
   public WarmPlan {
     env = Map.copyOf(env);
   }
+
+  /** The same for another snapshot. */
+  public WarmPlan as(Tag other) {
+    return new WarmPlan(other, image, runtime, warm, workdir, env, limits, network);
+  }
 }

@@ -69,6 +69,8 @@ public final class FieldKey {
   public static final int HOSTNAME = 85;
   public static final int NETWORK = 86;
   public static final int FRONT = 90;
+  public static final int DELTA = 92;
+  public static final int RESIDENT_BYTES = 93;
 
   private FieldKey() {}
 }

@@ -20,6 +20,7 @@ public final class FrameType {
   public static final int MAKE_DIRECTORY = 0x0C;
   public static final int REMOVE = 0x0D;
   public static final int LINK = 0x0E;
+  public static final int BRANCH = 0x0F;
   public static final int INPUT = 0x10;
   public static final int WINDOW = 0x11;
   public static final int SIGNAL = 0x12;
@@ -48,6 +49,7 @@ public final class FrameType {
   public static final int L_DESTROY = 0x24;
   public static final int L_LIMIT = 0x25;
   public static final int L_USAGE = 0x26;
+  public static final int L_BRANCH = 0x27;
 
   // Launcher channel, launcher to daemon.
   public static final int L_WELCOME = 0xA0;

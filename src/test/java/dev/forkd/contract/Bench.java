@@ -20,6 +20,7 @@ import dev.forkd.model.SandboxId;
 import dev.forkd.model.Tag;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -45,7 +46,7 @@ public final class Bench implements AutoCloseable {
   private final Template template;
   private final List<String> log = new ArrayList<>();
   private Duration moment = Duration.ZERO;
-  private final List<AutoCloseable> opened = new ArrayList<>();
+  private final List<AutoCloseable> opened = Collections.synchronizedList(new ArrayList<>());
 
   /** Warms the shared template. */
   public Bench(Engine engine, RootImage image) {
@@ -183,6 +184,11 @@ public final class Bench implements AutoCloseable {
     };
   }
 
+  /** Has it closed after the test. */
+  public Template keep(Template made) {
+    return later(made);
+  }
+
   private <T extends AutoCloseable> T later(T resource) {
     opened.add(resource);
     return resource;
@@ -219,7 +225,7 @@ public final class Bench implements AutoCloseable {
 
   /** Closes what the last test opened, newest first. */
   public void closeOpened() {
-    for (AutoCloseable resource : opened.reversed()) {
+    for (AutoCloseable resource : List.copyOf(opened).reversed()) {
       try {
         resource.close();
       } catch (Exception e) {

@@ -27,6 +27,7 @@ public abstract class EngineContract
         FileContract,
         LimitContract,
         EndContract,
+        BranchContract,
         WarmContract,
         HookContract {
   private Optional<Bench> bench = Optional.empty();

@@ -13,7 +13,6 @@ import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import java.time.Duration;
 import java.util.Optional;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -25,11 +24,9 @@ public final class ProcessEngine implements Engine {
   /** How much longer than the launcher itself we wait for a warm-up. */
   private static final Duration MARGIN = Duration.ofSeconds(10);
 
-  private static final int TAG_IN_NAME = 40;
-
   private final ProcessPaths paths;
   private final UidRanges uids = new UidRanges();
-  private final AtomicLong templates = new AtomicLong();
+  private final TemplateNames names = new TemplateNames();
   private Optional<Live> live = Optional.empty();
   private boolean closed;
 
@@ -71,10 +68,7 @@ public final class ProcessEngine implements Engine {
   public Template warm(WarmPlan plan, Consumer<String> log) {
     Live parent = live();
     String tag = plan.tag().text();
-    String name =
-        "t%d-%s"
-            .formatted(
-                templates.incrementAndGet(), tag.substring(0, Math.min(TAG_IN_NAME, tag.length())));
+    String name = names.next(plan.tag());
     long uidBase = uids.take();
     Fate fate = parent.family().addTemplate(name, "the template of snapshot " + tag, 0);
     long start = System.nanoTime();
@@ -85,9 +79,7 @@ public final class ProcessEngine implements Engine {
       return new ProcessTemplate(
           name,
           plan,
-          paths,
-          parent.launcher(),
-          parent.family(),
+          new Surroundings(paths, parent.launcher(), parent.family(), names),
           fate,
           report.isEmpty() ? "{}" : report,
           () -> uids.release(uidBase));

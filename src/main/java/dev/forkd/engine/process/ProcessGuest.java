@@ -3,6 +3,8 @@ package dev.forkd.engine.process;
 import dev.forkd.agent.AgentConnection;
 import dev.forkd.agent.AgentListener;
 import dev.forkd.agent.AgentSettings;
+import dev.forkd.engine.Branch;
+import dev.forkd.engine.BranchPlan;
 import dev.forkd.engine.Guest;
 import dev.forkd.frame.Fields;
 import dev.forkd.model.EvalResult;
@@ -38,6 +40,7 @@ final class ProcessGuest implements Guest, AgentListener {
   private final Consumer<ProcessGuest> destroy;
   private final AgentConnection agent;
   private final MemoryWatch memory;
+  private final Branching branching;
   private boolean closed;
 
   /**
@@ -45,6 +48,7 @@ final class ProcessGuest implements Guest, AgentListener {
    *
    * @param destroy makes the launcher end the sandbox; returns when it is gone
    * @param memory tells when memory was what ended a process in it
+   * @param branching makes a template of it
    */
   ProcessGuest(
       SandboxId id,
@@ -52,6 +56,7 @@ final class ProcessGuest implements Guest, AgentListener {
       Fate fate,
       Consumer<ProcessGuest> destroy,
       MemoryWatch memory,
+      Branching branching,
       Path socket,
       AgentSettings settings,
       Duration deadline) {
@@ -60,6 +65,7 @@ final class ProcessGuest implements Guest, AgentListener {
     this.fate = fate;
     this.destroy = destroy;
     this.memory = memory;
+    this.branching = branching;
     this.agent = AgentConnection.open(socket, settings, this, deadline);
   }
 
@@ -130,6 +136,11 @@ final class ProcessGuest implements Guest, AgentListener {
   @Override
   public SandboxFiles files() {
     return agent.files();
+  }
+
+  @Override
+  public Branch branch(BranchPlan plan) {
+    return inRuntime("branch", () -> branching.take(agent, plan));
   }
 
   @Override

@@ -38,7 +38,7 @@ final class ProcessTemplate implements Template {
 
   private final String name;
   private final WarmPlan plan;
-  private final ProcessPaths paths;
+  private final Surroundings around;
   private final LauncherClient launcher;
   private final Family family;
   private final Fate fate;
@@ -47,19 +47,12 @@ final class ProcessTemplate implements Template {
   private boolean closed;
 
   ProcessTemplate(
-      String name,
-      WarmPlan plan,
-      ProcessPaths paths,
-      LauncherClient launcher,
-      Family family,
-      Fate fate,
-      String report,
-      Runnable onClose) {
+      String name, WarmPlan plan, Surroundings around, Fate fate, String report, Runnable onClose) {
     this.name = name;
     this.plan = plan;
-    this.paths = paths;
-    this.launcher = launcher;
-    this.family = family;
+    this.around = around;
+    this.launcher = around.launcher();
+    this.family = around.family();
     this.fate = fate;
     this.report = report;
     this.onClose = onClose;
@@ -164,7 +157,8 @@ final class ProcessTemplate implements Template {
         fate,
         guest -> destroy(List.of(guest.id().text())),
         new MemoryWatch(() -> oomKills(child)),
-        paths.socketOf(child),
+        new Branching(around, plan, id),
+        around.paths().socketOf(child),
         settings,
         deadline.left());
   }

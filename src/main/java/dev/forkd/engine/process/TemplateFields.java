@@ -6,6 +6,8 @@ import dev.forkd.frame.FieldKey;
 import dev.forkd.frame.Fields;
 import dev.forkd.model.Limits;
 import dev.forkd.model.RootImage;
+import dev.forkd.model.SandboxId;
+import java.time.Duration;
 import java.util.List;
 
 /** Plans as fields of L_TEMPLATE and L_FORK. */
@@ -65,6 +67,15 @@ final class TemplateFields {
         .integer(FieldKey.TMP_BYTES, limits.tmpBytes())
         .integer(FieldKey.SHM_BYTES, limits.shmBytes())
         .integer(FieldKey.TIMEOUT_MS, plan.deadline().toMillis())
+        .build();
+  }
+
+  static Fields branch(SandboxId sandbox, String template, long pid, Duration timeout) {
+    return Fields.builder()
+        .text(FieldKey.NAME, sandbox.text())
+        .text(FieldKey.TEMPLATE, template)
+        .integer(FieldKey.PID, pid)
+        .integer(FieldKey.TIMEOUT_MS, Math.max(1, timeout.toMillis()))
         .build();
   }
 

@@ -3,17 +3,21 @@ package dev.forkd.engine.process;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.forkd.contract.Bench;
+import dev.forkd.engine.Branch;
+import dev.forkd.engine.BranchPlan;
 import dev.forkd.engine.Capabilities;
 import dev.forkd.engine.ForkOutcome;
 import dev.forkd.engine.ForkPlan;
 import dev.forkd.engine.Guest;
 import dev.forkd.engine.Template;
+import dev.forkd.model.BranchMode;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.Limits;
 import dev.forkd.model.ProgramSpec;
 import dev.forkd.model.ProgramSpec.Program;
+import dev.forkd.model.Tag;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -65,6 +69,27 @@ class ProcessEngineIT {
         .containsPattern("cgroups \\[/sys/fs/cgroup/[^]]*" + id)
         .contains(id + ".agent")
         .hasSizeGreaterThan((int) before);
+    bench.close();
+  }
+
+  @Test
+  void aBranchIsRefusedByNameAndToldWhatStays() {
+    Bench bench = ProcessHost.bench(engine);
+    Guest guest = bench.fork();
+    BranchPlan plan = new BranchPlan(new Tag("branch"), dir, BranchMode.FULL, Bench.SOON);
+    Bench.eval(guest, "import subprocess; p = subprocess.Popen(['sleep', '1013'])");
+    Failure refused = failureOf(() -> guest.branch(plan));
+    assertThat(refused.kind()).isEqualTo(FailureKind.CONFLICT);
+    assertThat(refused.message()).contains("child_process: sleep", guest.id().text());
+    Bench.eval(guest, "p.kill(); p.wait()");
+    var program = guest.run(ProgramSpec.of(new Program.Exec(List.of("sleep", "1014")), Bench.SOON));
+    Branch branch = guest.branch(plan);
+    assertThat(branch.warning()).contains("process: sleep");
+    Branch.Written written = branch.written().toCompletableFuture().join();
+    assertThat(written.physicalBytes()).isBetween(4096L, 100L << 20);
+    assertThat(written.durable()).isFalse();
+    program.close();
+    written.template().close();
     bench.close();
   }
 
