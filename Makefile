@@ -73,6 +73,12 @@ e2e: build ## drive the installed command and the REST API as a user would (root
 bench: build ## measure; figures go to bench/results (root)
 	@bench/run.sh
 
+.PHONY: benchbranch
+benchbranch: build ## measure branches of virtual machines (minutes; root)
+	@scripts/setup.sh --yes run vm
+	@FORKD_MUST_RUN=vm $(MVN) $(QUIET) verify -DskipITs=false -Dtest.without= -Dtest=MachineTest \
+		-Dit.test=VmBranchFigures
+
 .PHONY: demo
 demo: ## warm a sandbox, fork it, show what came out (root)
 	@./forkd quickstart --yes
@@ -81,7 +87,8 @@ DIST := target/dist/forkd-$(VERSION)
 DIST_FILES := forkd README.md CHANGELOG.md LICENSE scripts/jvm.sh scripts/setup.sh \
 	scripts/aot-cache.sh target/forkd.jar target/lib native/build/forkd-agent \
 	native/build/forkd-launcher native/build/forkd-cli native/build/forkd-python \
-	native/build/forkd-init native/build/forkd-vm python/forkd_runtime \
+	native/build/forkd-init native/build/forkd-vm native/build/forkd-memory.so \
+	python/forkd_runtime \
 	python/forkd_pytest recipes
 # What the program and its libraries use, with room for what they load by name.
 DIST_MODULES := java.se,jdk.unsupported,jdk.net,jdk.management

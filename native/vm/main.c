@@ -1,14 +1,18 @@
 // Runs QEMU for the vm engine with no more rights than it needs.
 //
 //   forkd-vm run UID GID [group=INSTANCE:NAME:BYTES:MILLIS] [FD=r:PATH | FD=w:PATH |
-//                FD=a:PATH | FD=c:PATH | FD=n:NETWORK]... -- PROGRAM ARGS...
+//                FD=a:PATH | FD=c:PATH | FD=n:NETWORK | FD=l:PATH]... -- PROGRAM ARGS...
 //   forkd-vm groups INSTANCE
-//   forkd-vm hold BYTES
 //   forkd-vm tsc
 //   forkd-vm kvm
 //   forkd-vm net-add DIR local|nat
 //   forkd-vm net-remove DIR NAME
 //   forkd-vm net-sweep DIR
+//   forkd-vm link FROM TO
+//   forkd-vm hold | capture | fill | digest ...: see there
+//
+// r, w, a: a file, to be read, written, appended to; c: a socket; n: a network's tap; l: a library,
+// loaded first.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <grp.h>
@@ -17,7 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -27,6 +30,7 @@
 
 #include "../common/cleanup.h"
 #include "../common/error.h"
+#include "pages.h"
 #include "vm.h"
 
 static int connect_to(const char *path, struct error *e) {
@@ -42,13 +46,13 @@ static int connect_to(const char *path, struct error *e) {
 }
 
 static int open_as(char mode, const char *path, struct error *e) {
-  int fd = mode == 'r'   ? open(path, O_RDONLY)
-           : mode == 'w' ? open(path, O_RDWR)
-           : mode == 'a' ? open(path, O_WRONLY | O_CREAT | O_APPEND, 0600)
-           : mode == 'c' ? connect_to(path, e)
-           : mode == 'n' ? net_open_tap(path, e)
-                         : FAIL(e, ERR_INVALID, "unknown mode %c", mode);
-  return fd < 0 && strchr("rwa", mode) ? FAIL_ERRNO(e, "opening %s", path) : fd;
+  int fd = mode == 'r' || mode == 'l' ? open(path, O_RDONLY)
+           : mode == 'w'              ? open(path, O_RDWR)
+           : mode == 'a'              ? open(path, O_WRONLY | O_CREAT | O_APPEND, 0600)
+           : mode == 'c'              ? connect_to(path, e)
+           : mode == 'n'              ? net_open_tap(path, e)
+                                      : FAIL(e, ERR_INVALID, "unknown mode %c", mode);
+  return fd < 0 && strchr("rwal", mode) ? FAIL_ERRNO(e, "opening %s", path) : fd;
 }
 
 // "7=r:/path": the descriptor's number, how it is opened, what.
@@ -59,6 +63,12 @@ static int open_one(const char *text, struct error *e) {
     return FAIL(e, ERR_INVALID, "not FD=MODE:PATH: %s", text);
   int fd = open_as(end[1], end + 3, e);
   if (fd < 0) return -1;
+  // By its descriptor: QEMU's user may not be able to go where the file lies.
+  if (end[1] == 'l') {
+    char library[32];
+    snprintf(library, sizeof library, "/proc/self/fd/%ld", number);
+    if (setenv("LD_PRELOAD", library, 1) < 0) return FAIL_ERRNO(e, "setenv");
+  }
   if (fd == number) return 0;
   int moved = dup2(fd, (int)number);
   close(fd);
@@ -98,26 +108,13 @@ static int run(char **argv, struct error *e) {
   umask(077);
   if (chdir("/") < 0) return FAIL_ERRNO(e, "chdir");
   if (become(uid, gid, parent, e) < 0) return -1;
+  // Copies of the process that a branch is made from (capture.c) leave no zombie behind.
+  signal(SIGCHLD, SIG_IGN);
+  const char *library = getenv("LD_PRELOAD");
+  if (library && access(library, R_OK) < 0)
+    return FAIL_ERRNO(e, "the library for QEMU must be readable for everybody");
   execv(argv[1], argv + 1);
   return FAIL_ERRNO(e, "executing %s", argv[1]);
-}
-
-// Owns the memory of a template: a file without a name that, once sealed, nobody can change.
-static int hold(char **argv, struct error *e) {
-  char line[16];
-  int64_t bytes = argv[0] ? strtoll(argv[0], NULL, 10) : 0;
-  cleanup_fd int fd = memfd_create("forkd-template", MFD_ALLOW_SEALING);
-  if (fd < 0 || ftruncate(fd, bytes) < 0) return FAIL_ERRNO(e, "a memory file of %s", argv[0]);
-  printf("%d %d\n", (int)getpid(), fd);
-  fflush(stdout);
-  while (fgets(line, sizeof line, stdin)) {
-    if (strcmp(line, "seal\n") != 0) return FAIL(e, ERR_INVALID, "hold knows only seal");
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
-      return FAIL_ERRNO(e, "sealing the template's memory");
-    printf("sealed\n");
-    fflush(stdout);
-  }
-  return 0;
 }
 
 static uint64_t ticks(void) { return __builtin_ia32_rdtsc(); }
@@ -135,17 +132,30 @@ static int tsc(void) {
   return 0;
 }
 
+// A second name for a file that somebody holds open.
+static int give_name(const char *from, const char *to, struct error *e) {
+  return linkat(AT_FDCWD, from, AT_FDCWD, to, AT_SYMLINK_FOLLOW) < 0
+             ? FAIL_ERRNO(e, "linking %s as %s", from, to)
+             : 0;
+}
+
 static int dispatch(int argc, char **argv, struct error *e) {
   const char *verb = argc > 1 ? argv[1] : "";
   if (strcmp(verb, "run") == 0) return run(argv + 2, e);
-  if (strcmp(verb, "hold") == 0) return hold(argv + 2, e);
+  if (strcmp(verb, "hold") == 0) return verb_hold(argv + 2, e);
+  if (strcmp(verb, "capture") == 0) return verb_capture(argv + 2, e);
+  if (strcmp(verb, "fill") == 0) return verb_fill(argv + 2, e);
+  if (strcmp(verb, "digest") == 0) return verb_digest(argv + 2, e);
+  if (strcmp(verb, "link") == 0 && argc == 4) return give_name(argv[2], argv[3], e);
   if (strcmp(verb, "tsc") == 0) return tsc();
   if (strcmp(verb, "groups") == 0 && argc == 3) return groups_prepare(argv[2], e);
   if (strcmp(verb, "kvm") == 0) return kvm_try(e);
   if (strcmp(verb, "net-add") == 0 && argc == 4) return net_add(argv[2], argv[3], e);
   if (strcmp(verb, "net-remove") == 0 && argc == 4) return net_remove(argv[2], argv[3], e);
   if (strcmp(verb, "net-sweep") == 0 && argc == 3) return net_sweep(argv[2], e);
-  return FAIL(e, ERR_INVALID, "run, groups, hold, tsc, kvm, net-add, net-remove or net-sweep?");
+  return FAIL(e, ERR_INVALID,
+              "run, groups, hold, capture, fill, digest, link, tsc, kvm, net-add, net-remove or"
+              " net-sweep?");
 }
 
 int main(int argc, char **argv) {

@@ -21,6 +21,7 @@ import java.io.OutputStream;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicLong;
 
 /** The conversation with the agent of one sandbox. Thread-safe; requests run side by side. */
@@ -42,9 +43,14 @@ public final class AgentConnection implements AutoCloseable {
   private volatile Pong.RuntimeState runtime = Pong.RuntimeState.NONE;
 
   private AgentConnection(
-      AgentSettings settings, SocketChannel channel, AgentListener listener, Duration patience) {
+      AgentSettings settings,
+      SocketChannel channel,
+      AgentListener listener,
+      Duration patience,
+      boolean stale) {
     this.settings = settings;
-    this.frames = new Multiplexer(settings.name(), channel, new Watching(listener), patience);
+    this.frames =
+        new Multiplexer(settings.name(), channel, new Watching(listener), patience, stale);
   }
 
   /**
@@ -73,7 +79,7 @@ public final class AgentConnection implements AutoCloseable {
               "sandbox " + settings.name() + ": cannot connect to its agent (" + e + ")")
           .thrown(e);
     }
-    return over(channel, settings, listener, deadline, patience);
+    return over(channel, settings, listener, deadline, patience, false);
   }
 
   /**
@@ -83,7 +89,16 @@ public final class AgentConnection implements AutoCloseable {
    */
   public static AgentConnection over(
       SocketChannel channel, AgentSettings settings, AgentListener listener, Duration deadline) {
-    return over(channel, settings, listener, deadline, Multiplexer.PATIENCE);
+    return over(channel, settings, listener, deadline, Multiplexer.PATIENCE, false);
+  }
+
+  /**
+   * As {@link #over}, of an agent that was copied while it may have talked to somebody else. What
+   * it still has to say to them is thrown away.
+   */
+  public static AgentConnection resumed(
+      SocketChannel channel, AgentSettings settings, AgentListener listener, Duration deadline) {
+    return over(channel, settings, listener, deadline, Multiplexer.PATIENCE, true);
   }
 
   private static AgentConnection over(
@@ -91,8 +106,9 @@ public final class AgentConnection implements AutoCloseable {
       AgentSettings settings,
       AgentListener listener,
       Duration deadline,
-      Duration patience) {
-    AgentConnection connection = new AgentConnection(settings, channel, listener, patience);
+      Duration patience,
+      boolean stale) {
+    AgentConnection connection = new AgentConnection(settings, channel, listener, patience, stale);
     connection.frames.start();
     try {
       connection.greet(deadline);
@@ -121,6 +137,36 @@ public final class AgentConnection implements AutoCloseable {
       fieldsOf(exchange.awaitLast(Deadline.after(deadline), about("identity")), "identity");
     } finally {
       frames.abandon(exchange);
+    }
+  }
+
+  /**
+   * Waits until the agent has taken in everything that was sent, and sends nothing until the result
+   * is closed: the moment at which a machine may be copied. What the agent sends is read on.
+   */
+  public Quiet quiet(Duration deadline) {
+    CountDownLatch release = new CountDownLatch(1);
+    Exchange exchange = frames.requestAndHold(FrameType.PING, Exchange.Shape.PONG, release);
+    try {
+      exchange.awaitLast(Deadline.after(deadline), about("waiting for a quiet moment"));
+      return new Quiet(frames.openRequests(), release);
+    } catch (ForkdException e) {
+      release.countDown();
+      throw e;
+    } finally {
+      frames.abandon(exchange);
+    }
+  }
+
+  /**
+   * A connection on which nothing is sent.
+   *
+   * @param requests that are open
+   */
+  public record Quiet(int requests, CountDownLatch release) implements AutoCloseable {
+    @Override
+    public void close() {
+      release.countDown();
     }
   }
 

@@ -13,12 +13,14 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.channels.Channels;
 import java.nio.channels.SocketChannel;
+import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -42,14 +44,27 @@ final class Multiplexer {
   private static final Logger LOG = LoggerFactory.getLogger(Multiplexer.class);
   private static final int MAX_QUEUED = 64;
 
+  /** Output of an earlier host's requests that an agent may still hold: its own bound, doubled. */
+  private static final long MAX_STALE = 16L << 20;
+
+  /** How long the writer stands still at the most. */
+  private static final Duration HOLD = Duration.ofSeconds(60);
+
+  private static final CountDownLatch GO_ON = new CountDownLatch(0);
+
+  /** A frame, and what the writer waits for after it. */
+  private record Outgoing(Frame frame, CountDownLatch then) {}
+
   private final String name;
   private final SocketChannel channel;
   private final AgentListener listener;
   private final Duration patience;
   private final Map<Integer, Exchange> open = new ConcurrentHashMap<>();
   private final Semaphore slots = new Semaphore(MAX_OPEN);
-  private final AtomicInteger ids = new AtomicInteger();
-  private final BlockingQueue<Frame> outgoing = new ArrayBlockingQueue<>(MAX_QUEUED);
+  private final AtomicInteger ids;
+  private final int firstId;
+  private final boolean stale;
+  private final BlockingQueue<Outgoing> outgoing = new ArrayBlockingQueue<>(MAX_QUEUED);
   private final AtomicBoolean ending = new AtomicBoolean();
   private final Thread writer;
   private volatile Optional<Failure> end = Optional.empty();
@@ -58,9 +73,19 @@ final class Multiplexer {
    * Serves a connected channel, which it owns.
    *
    * @param patience usually {@link #PATIENCE}
+   * @param stale whether the agent may still be answering somebody else
    */
-  Multiplexer(String name, SocketChannel channel, AgentListener listener, Duration patience) {
+  Multiplexer(
+      String name,
+      SocketChannel channel,
+      AgentListener listener,
+      Duration patience,
+      boolean stale) {
     this.name = name;
+    this.stale = stale;
+    int before = stale ? new SecureRandom().nextInt() & ~1 : 0;
+    this.ids = new AtomicInteger(before);
+    this.firstId = before + 1;
     this.channel = channel;
     this.listener = listener;
     this.patience = patience;
@@ -78,6 +103,10 @@ final class Multiplexer {
    * @throws ForkdException EXHAUSTED when too many are open; ENGINE when the connection is gone
    */
   Exchange request(int type, Fields fields, Exchange.Shape shape) {
+    return request(new Frame(type, 0, fields), shape, GO_ON);
+  }
+
+  private Exchange request(Frame about, Exchange.Shape shape, CountDownLatch then) {
     if (!slots.tryAcquire()) {
       throw new ForkdException(
           FailureKind.EXHAUSTED,
@@ -85,7 +114,7 @@ final class Multiplexer {
     }
     Exchange exchange = register(shape);
     try {
-      send(new Frame(type, exchange.id(), fields));
+      send(new Outgoing(new Frame(about.type(), exchange.id(), about.fields()), then));
       return exchange;
     } catch (ForkdException e) {
       forget(exchange.id());
@@ -112,6 +141,23 @@ final class Multiplexer {
    * Queues a frame. ENGINE when the connection is gone, or goes because the agent does not read.
    */
   void send(Frame frame) {
+    send(new Outgoing(frame, GO_ON));
+  }
+
+  /**
+   * Sends a request after which nothing is sent until {@code release} is counted down. When it is
+   * answered, the agent has taken in everything that was ever sent.
+   */
+  Exchange requestAndHold(int type, Exchange.Shape shape, CountDownLatch release) {
+    return request(new Frame(type, 0, Fields.NONE), shape, release);
+  }
+
+  /** How many requests are open. */
+  int openRequests() {
+    return open.size();
+  }
+
+  private void send(Outgoing frame) {
     throwIfEnded();
     try {
       // The first try even when the caller was interrupted: what cleans up must get through.
@@ -221,6 +267,9 @@ final class Multiplexer {
   private void readLoop() {
     FrameReader reader = new FrameReader(Channels.newInputStream(channel));
     try {
+      if (stale) {
+        dispatch(reader.skipTo(FrameType.WELCOME, firstId, MAX_STALE));
+      }
       for (Optional<Frame> frame = reader.read(); frame.isPresent(); frame = reader.read()) {
         if (!dispatch(frame.get())) {
           breakOff("it sent an unexpected " + FrameType.text(frame.get().type()));
@@ -256,9 +305,12 @@ final class Multiplexer {
     OutputStream out = Channels.newOutputStream(channel);
     try {
       while (end.isEmpty()) {
-        Frame frame = outgoing.take();
+        Outgoing next = outgoing.take();
         try (Watchdog _ = Watchdog.after(patience, () -> breakOff("it reads nothing"))) {
-          out.write(frame.encoded());
+          out.write(next.frame().encoded());
+        }
+        if (!next.then().await(HOLD.toMillis(), TimeUnit.MILLISECONDS)) {
+          LOG.warn("event=hold_given_up sandbox={} seconds={}", name, HOLD.toSeconds());
         }
       }
     } catch (IOException e) {

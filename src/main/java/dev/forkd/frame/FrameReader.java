@@ -22,6 +22,44 @@ public final class FrameReader {
   }
 
   /**
+   * Reads away whatever comes before a certain frame, and returns that: for a stream that somebody
+   * else has read a part of.
+   *
+   * @param id hard to guess, as it is looked for in the middle of foreign data
+   * @param limit of bytes to read away
+   * @throws ForkdException ENGINE when there are more; EOFException when the stream ends before
+   */
+  public Frame skipTo(int type, int id, long limit) throws IOException {
+    ByteBuffer window = ByteBuffer.allocate(Integer.BYTES + Frame.MIN_LENGTH);
+    byte[] first = in.readNBytes(window.capacity());
+    if (first.length < window.capacity()) {
+      throw new EOFException("the stream ended before the agent answered");
+    }
+    window.put(0, first);
+    for (long skipped = 0; skipped < limit; skipped++) {
+      int length = window.getInt(0);
+      if ((window.get(Integer.BYTES) & 0xFF) == type
+          && window.getInt(Integer.BYTES + 1) == id
+          && length >= Frame.MIN_LENGTH
+          && length <= Frame.MAX_LENGTH) {
+        byte[] payload = in.readNBytes(length - Frame.MIN_LENGTH);
+        if (payload.length < length - Frame.MIN_LENGTH) {
+          throw new EOFException("the stream ended inside a frame");
+        }
+        return new Frame(type, id, Fields.parse(payload));
+      }
+      int next = in.read();
+      if (next < 0) {
+        throw new EOFException("the stream ended before the agent answered");
+      }
+      window.put(0, window.array(), 1, window.capacity() - 1);
+      window.put(window.capacity() - 1, (byte) next);
+    }
+    throw new ForkdException(
+        FailureKind.ENGINE, "no answer among " + limit + " bytes that somebody else asked for");
+  }
+
+  /**
    * The next frame; blocks. Empty when the stream ends between two frames.
    *
    * @throws EOFException when it ends inside a frame

@@ -1,8 +1,14 @@
 package dev.forkd.engine.vm;
 
+import dev.forkd.json.Json;
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
 import dev.forkd.model.Network;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
 
 /**
  * A virtual machine as QEMU's arguments; pure data. Template and children must have the same
@@ -29,6 +35,12 @@ record Machine(boolean kvm, int cpus, int memoryMib, int layers, Network network
   static final int TAP_FD = 18;
   static final int FIRST_LAYER_FD = 20;
 
+  /** What the library for QEMU looks for (native/preload/memory.c). */
+  static final int MAP_FD = 36;
+
+  static final int LIBRARY_FD = 37;
+  static final int FIRST_PAGES_FD = 40;
+
   /** Translated code of one child; a larger cache gains little and every child fills it. */
   private static final String TCG = "tcg,thread=multi,tb-size=64";
 
@@ -37,6 +49,42 @@ record Machine(boolean kvm, int cpus, int memoryMib, int layers, Network network
 
   boolean hasNetwork() {
     return network != Network.NONE;
+  }
+
+  /** As {@link #of} reads it. */
+  ObjectNode json() {
+    ObjectNode json = Json.object();
+    json.put("kvm", kvm);
+    json.put("cpus", cpus);
+    json.put("memory_mib", memoryMib);
+    json.put("layers", layers);
+    json.put("network", network.name());
+    return json;
+  }
+
+  /** A machine that was written down; ENGINE when that is damaged. */
+  static Machine of(JsonNode json) {
+    String network = json.path("network").asString("");
+    return new Machine(
+        json.path("kvm").asBoolean(false),
+        json.path("cpus").asInt(0),
+        json.path("memory_mib").asInt(0),
+        json.path("layers").asInt(0),
+        Arrays.stream(Network.values())
+            .filter(known -> known.name().equals(network))
+            .findFirst()
+            .orElseThrow(() ->
+                new ForkdException(
+                    FailureKind.ENGINE, "a snapshot's manifest is damaged: network " + network)));
+  }
+
+  /** The same machine as it would be on another host. */
+  Machine on(boolean otherKvm, int otherLayers) {
+    return new Machine(otherKvm, cpus, memoryMib, otherLayers, network);
+  }
+
+  long memoryBytes() {
+    return (long) memoryMib << 20;
   }
 
   /** Arguments of the machine that is warmed. */

@@ -18,11 +18,13 @@ import java.util.TreeMap;
  * @param facts by name; files by size and time of change
  */
 record Stamp(Map<String, String> facts) {
+  private static final String KERNEL = "kernel";
+
   static Stamp of(VmPaths paths, Machine machine, GuestKernel kernel, List<Path> layers) {
     Map<String, String> facts = new TreeMap<>();
     facts.put("qemu", file(paths.qemu()));
     facts.put("machine", machine.toString());
-    facts.put("kernel", kernel.version());
+    facts.put(KERNEL, kernel.version());
     facts.put("agent protocol", Integer.toString(Frame.PROTOCOL_VERSION));
     for (Path layer : layers) {
       facts.put("disk " + layer.getFileName(), file(layer));
@@ -40,11 +42,25 @@ record Stamp(Map<String, String> facts) {
 
   /** ENGINE when something has changed. */
   void check(Stamp now, String tag) {
+    compare(now, tag, FailureKind.ENGINE);
+  }
+
+  /**
+   * CONFLICT when something has changed that a saved machine depends on. Its kernel is in its
+   * memory, so another one on this host does not matter.
+   */
+  void checkRestored(Stamp now, String tag) {
+    Map<String, String> mine = new TreeMap<>(facts);
+    mine.remove(KERNEL);
+    new Stamp(mine).compare(now, tag, FailureKind.CONFLICT);
+  }
+
+  private void compare(Stamp now, String tag, FailureKind kind) {
     facts.forEach((name, value) -> {
       String other = now.facts().getOrDefault(name, "nothing");
       if (!other.equals(value)) {
         throw new ForkdException(
-            FailureKind.ENGINE,
+            kind,
             "snapshot "
                 + tag
                 + " cannot be forked: its "

@@ -13,7 +13,7 @@ import java.util.List;
  * @param name of the child; nobody else's below {@code frozen.dir()}
  * @param limits of the child
  */
-record Starting(Site site, VmTemplate.Frozen frozen, String name, Limits limits) {
+record Starting(Site site, Frozen frozen, String name, Limits limits) {
   /** The machine, which runs; what was made for it is gone when this throws. */
   Started start(Deadline deadline) {
     List<String> networks =
@@ -59,6 +59,20 @@ record Starting(Site site, VmTemplate.Frozen frozen, String name, Limits limits)
     files.add(Site.descriptor(Machine.MEMORY_FD, 'w', frozen.memory().file()));
     files.add(Site.descriptor(Machine.STATE_FD, 'a', saved()));
     files.addAll(VmTemplate.disks(frozen.layers()));
+    files.addAll(overlay());
+    return files;
+  }
+
+  /** The library goes into every child: it also lets QEMU be copied, as branches need. */
+  private List<String> overlay() {
+    List<String> files = new ArrayList<>();
+    files.add(Site.descriptor(Machine.LIBRARY_FD, 'l', site.paths().library()));
+    if (!frozen.pages().isEmpty()) {
+      files.add(Site.descriptor(Machine.MAP_FD, 'r', frozen.dir().resolve("map")));
+    }
+    for (PageFile page : frozen.pages()) {
+      files.add(Site.descriptor(Machine.FIRST_PAGES_FD + files.size() - 2, 'r', page.path()));
+    }
     return files;
   }
 

@@ -11,29 +11,43 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 
-/** RAM of a template: a file without a name, held by a process of its own, gone with it. */
+/**
+ * RAM of a template, held by a process of its own and gone with it: a file without a name, and (of
+ * a branch) files whose pages replace some of that.
+ */
 final class TemplateMemory implements AutoCloseable {
   private static final Duration GRACE = Duration.ofSeconds(2);
   private static final Duration ANSWER = Duration.ofSeconds(20);
 
   private final Subprocess holder;
   private final BufferedReader answers;
-  private final String file;
+  private final List<Path> files;
 
   /** Fresh memory of that size; nothing of it is used before it is written. */
   TemplateMemory(Path wrapper, int mib) {
+    this(wrapper, mib, List.of());
+  }
+
+  /**
+   * Fresh memory, and files, which may lose their names later.
+   *
+   * @param mib 0: the first of the files is the memory
+   */
+  TemplateMemory(Path wrapper, int mib, List<Path> held) {
     long bytes = (long) mib << 20;
-    holder =
-        Subprocess.start(
-            List.of(wrapper.toString(), "hold", Long.toString(bytes)), Map.of(), GRACE);
+    List<String> argv = new ArrayList<>(List.of(wrapper.toString(), "hold", Long.toString(bytes)));
+    held.forEach(path -> argv.add(path.toString()));
+    holder = Subprocess.start(argv, Map.of(), GRACE);
     answers = new BufferedReader(new InputStreamReader(holder.stdout(), UTF_8));
     try {
-      String[] parts = answer().split(" ", 2);
-      file = "/proc/" + Long.parseLong(parts[0]) + "/fd/" + Integer.parseInt(parts[1]);
+      List<String> parts = List.of(answer().split(" ", -1));
+      String directory = "/proc/" + Long.parseLong(parts.getFirst()) + "/fd/";
+      files = parts.stream().skip(1).map(fd -> Path.of(directory + Integer.parseInt(fd))).toList();
     } catch (RuntimeException e) {
       holder.close();
       throw e;
@@ -48,8 +62,13 @@ final class TemplateMemory implements AutoCloseable {
   }
 
   /** Where {@code forkd-vm run} opens it. */
-  String file() {
-    return file;
+  Path file() {
+    return files.getFirst();
+  }
+
+  /** Where the files can be opened that replace pages of it; the oldest first. */
+  List<Path> pages() {
+    return files.subList(1, files.size());
   }
 
   /** From here on nobody can change it. The machine that wrote it has ended. */

@@ -2,6 +2,7 @@ package dev.forkd.engine.vm;
 
 import dev.forkd.engine.Capabilities;
 import dev.forkd.engine.Engine;
+import dev.forkd.engine.RestorePlan;
 import dev.forkd.engine.Template;
 import dev.forkd.engine.WarmPlan;
 import dev.forkd.host.Proc;
@@ -11,7 +12,6 @@ import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.Limits;
 import dev.forkd.model.Network;
-import dev.forkd.model.SandboxId;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -22,7 +22,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicLong;
@@ -49,8 +48,7 @@ public final class VmEngine implements Engine {
       Executors.newSingleThreadExecutor(
           Thread.ofPlatform().daemon().name("qemu-starter").factory());
   private final AtomicLong numbers = new AtomicLong();
-  private final Set<SandboxId> ids = ConcurrentHashMap.newKeySet();
-  private final Set<Template> templates = ConcurrentHashMap.newKeySet();
+  private final Live live = new Live();
   private Optional<Site> site = Optional.empty();
   private boolean closed;
 
@@ -166,10 +164,7 @@ public final class VmEngine implements Engine {
       Files.createDirectory(dir);
       try {
         Supplier<Warming> warming = () -> new Warming(here, plan, name, dir, machine, layers);
-        VmTemplate template =
-            new VmTemplate(here, Setting.of(plan), frozen(warming, log), ids, templates::remove);
-        templates.add(template);
-        return template;
+        return live.add(new VmTemplate(here, Setting.of(plan), frozen(warming, log), live));
       } catch (ForkdException | IOException e) {
         GuestKernel.remove(dir);
         throw e;
@@ -180,8 +175,7 @@ public final class VmEngine implements Engine {
   }
 
   /** A kernel that boots while the host is very busy may lose its timer and stand still. */
-  private static VmTemplate.Frozen frozen(Supplier<Warming> fresh, Consumer<String> log)
-      throws IOException {
+  private static Frozen frozen(Supplier<Warming> fresh, Consumer<String> log) throws IOException {
     Warming first = fresh.get();
     try {
       return first.freeze(FIRST_BOOT, log);
@@ -216,10 +210,29 @@ public final class VmEngine implements Engine {
   }
 
   @Override
+  public Template restore(RestorePlan plan) {
+    Site here = site();
+    BranchFiles files = new BranchFiles(plan.chain().getLast());
+    BranchFiles.Manifest manifest = files.read();
+    List<Path> layers = images.prepare(plan.image());
+    Machine machine = manifest.machine();
+    Machine now = machine.on(here.accelerator().kvm(), layers.size());
+    Stamp stamp = Stamp.of(paths, now, here.kernel(), layers);
+    new Stamp(manifest.stamp()).checkRestored(stamp, plan.tag().text());
+    Setting setting = Setting.of(plan, manifest.hasRuntime());
+    try {
+      List<PageFile> pages = files.check(paths.wrapper(), manifest);
+      return new SnapshotWriting(here, setting, live)
+          .reopen(now, layers, stamp, manifest.report(), files, pages);
+    } catch (IOException e) {
+      throw new Failure(FailureKind.ENGINE, "restoring " + plan.tag() + ": " + e).thrown(e);
+    }
+  }
+
+  @Override
   public synchronized void close() {
     closed = true;
-    templates.forEach(Template::close);
-    templates.clear();
+    live.close();
     site.ifPresent(found -> {
       found.networks().close();
       found.groups().close();

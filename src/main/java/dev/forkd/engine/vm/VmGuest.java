@@ -3,6 +3,8 @@ package dev.forkd.engine.vm;
 import dev.forkd.agent.AgentConnection;
 import dev.forkd.agent.AgentListener;
 import dev.forkd.agent.AgentSettings;
+import dev.forkd.engine.Branch;
+import dev.forkd.engine.BranchPlan;
 import dev.forkd.engine.Guest;
 import dev.forkd.frame.FieldKey;
 import dev.forkd.frame.Fields;
@@ -24,6 +26,7 @@ import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
@@ -42,6 +45,8 @@ final class VmGuest implements Guest, AgentListener {
   private final SandboxId id;
   private final Started started;
   private final QemuProcess qemu;
+  private final Branching branching;
+  private final ReentrantLock branchTurn = new ReentrantLock();
   private final Consumer<VmGuest> onClose;
   private final CompletableFuture<String> ended = new CompletableFuture<>();
   private final CompletableFuture<Failure> runtimeEnd = new CompletableFuture<>();
@@ -56,13 +61,15 @@ final class VmGuest implements Guest, AgentListener {
       Started started,
       AgentSettings settings,
       Duration deadline,
+      Branching branching,
       Consumer<VmGuest> onClose) {
     this.id = id;
     this.started = started;
     this.qemu = started.qemu();
+    this.branching = branching;
     this.onClose = onClose;
     try {
-      this.agent = AgentConnection.over(started.agent(), settings, this, deadline);
+      this.agent = AgentConnection.resumed(started.agent(), settings, this, deadline);
     } catch (ForkdException e) {
       started.close();
       throw e;
@@ -163,6 +170,19 @@ final class VmGuest implements Guest, AgentListener {
   @Override
   public SandboxFiles files() {
     return agent.files();
+  }
+
+  @Override
+  public Branch branch(BranchPlan plan) {
+    branchTurn.lock();
+    try {
+      return branching.take(started, agent, plan);
+    } catch (ForkdException e) {
+      Failure why = e.failure();
+      throw new Failure(why.kind(), "sandbox " + id + ": " + why.message(), why.detail()).thrown(e);
+    } finally {
+      branchTurn.unlock();
+    }
   }
 
   @Override

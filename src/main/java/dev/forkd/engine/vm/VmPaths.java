@@ -48,6 +48,11 @@ public record VmPaths(
     return runDir.resolveSibling(runDir.getFileName() + "-networks");
   }
 
+  /** What QEMU loads before its own libraries to lay a branch's pages over its memory. */
+  Path library() {
+    return wrapper.resolveSibling("forkd-memory.so");
+  }
+
   /** Debian's emulator, and the rest below forkd's own directories. */
   public static VmPaths of(Path home, Path state, Path run, String instance) {
     return new VmPaths(

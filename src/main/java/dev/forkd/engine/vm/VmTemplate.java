@@ -1,6 +1,8 @@
 package dev.forkd.engine.vm;
 
 import dev.forkd.agent.AgentSettings;
+import dev.forkd.engine.Branch;
+import dev.forkd.engine.CompactPlan;
 import dev.forkd.engine.ForkOutcome;
 import dev.forkd.engine.ForkPlan;
 import dev.forkd.engine.Template;
@@ -15,6 +17,7 @@ import dev.forkd.model.Limits;
 import dev.forkd.model.Pong;
 import dev.forkd.model.SandboxId;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
@@ -32,7 +35,6 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
-import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -59,38 +61,20 @@ final class VmTemplate implements Template {
   private final Site site;
   private final Setting setting;
   private final Frozen frozen;
+  private final Live live;
   private final Set<SandboxId> ids;
   private final Semaphore starting = new Semaphore(STARTING);
   private final Set<VmGuest> guests = ConcurrentHashMap.newKeySet();
   private final CompletableFuture<String> ended = new CompletableFuture<>();
-  private final Consumer<VmTemplate> onClose;
   private volatile boolean closed;
 
-  /**
-   * What a warm-up leaves.
-   *
-   * @param name of the template
-   * @param dir its directory below the run directory; holds {@code state}
-   * @param layers disks, topmost first
-   * @param report of the runtime
-   */
-  record Frozen(
-      String name,
-      Path dir,
-      Machine machine,
-      TemplateMemory memory,
-      List<Path> layers,
-      Stamp stamp,
-      String report) {}
-
-  /** A template; {@code ids} are those of all sandboxes of the engine. */
-  VmTemplate(
-      Site site, Setting setting, Frozen frozen, Set<SandboxId> ids, Consumer<VmTemplate> onClose) {
+  /** A template among those of {@code live}. */
+  VmTemplate(Site site, Setting setting, Frozen frozen, Live live) {
     this.site = site;
     this.setting = setting;
     this.frozen = frozen;
-    this.ids = ids;
-    this.onClose = onClose;
+    this.live = live;
+    this.ids = live.ids();
     var _ = frozen.memory().ended().thenRun(this::memoryLost);
   }
 
@@ -236,10 +220,35 @@ final class VmTemplate implements Template {
     try {
       Started started = new Starting(site, frozen, id.text(), limits).start(deadline);
       laps.mark("qemu");
-      return new VmGuest(id, started, settings, deadline.left(), this::forget);
+      return new VmGuest(id, started, settings, deadline.left(), branching(), this::forget);
     } catch (ForkdException e) {
       Failure why = e.failure();
       throw new Failure(why.kind(), "sandbox " + id + ": " + why.message(), why.detail()).thrown(e);
+    }
+  }
+
+  private Branching branching() {
+    return new Branching(frozen, new SnapshotWriting(site, setting, live));
+  }
+
+  @Override
+  public Branch.Written compact(CompactPlan plan) {
+    checkOpen();
+    long start = System.nanoTime();
+    BranchFiles files = new BranchFiles(plan.dir());
+    try {
+      Files.copy(frozen.dir().resolve("state"), files.state());
+      VmTemplate whole =
+          new SnapshotWriting(site, setting, live)
+              .whole(frozen, plan.tag(), files, Deadline.after(plan.deadline()));
+      return new Branch.Written(
+          whole,
+          Duration.ofNanos(System.nanoTime() - start),
+          SnapshotWriting.allocated(files.memory()),
+          frozen.machine().memoryBytes(),
+          true);
+    } catch (IOException e) {
+      throw new Failure(FailureKind.ENGINE, "compacting to " + plan.tag() + ": " + e).thrown(e);
     }
   }
 
@@ -295,7 +304,8 @@ final class VmTemplate implements Template {
     closed = true;
     List.copyOf(guests).forEach(VmGuest::close);
     frozen.memory().close();
-    onClose.accept(this);
+    frozen.base().filter(_ -> frozen.pages().isEmpty()).ifPresent(BaseFile::close);
+    live.remove(this);
     try {
       GuestKernel.remove(frozen.dir());
     } catch (IOException e) {

@@ -19,6 +19,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -71,7 +72,7 @@ final class Warming implements AgentListener {
    *
    * @param patience with the boot, until the agent answers
    */
-  VmTemplate.Frozen freeze(Duration patience, Consumer<String> lines) throws IOException {
+  Frozen freeze(Duration patience, Consumer<String> lines) throws IOException {
     Stamp stamp = Stamp.of(site.paths(), machine, site.kernel(), layers);
     GuestSpec.writeInitramfs(dir.resolve("initramfs"), site.paths(), site.kernel(), plan);
     TemplateMemory memory = new TemplateMemory(site.paths().wrapper(), machine.memoryMib());
@@ -79,7 +80,9 @@ final class Warming implements AgentListener {
       String report = bootAndSave(memory, patience, lines);
       memory.seal();
       Files.delete(dir.resolve("initramfs"));
-      return new VmTemplate.Frozen(name, dir, machine, memory, layers, stamp, report);
+      BaseFile base = new BaseFile(site.paths().wrapper(), machine.memoryBytes());
+      return new Frozen(
+          name, dir, machine, memory, List.of(), Optional.of(base), layers, stamp, report);
     } catch (ForkdException | IOException e) {
       memory.close();
       throw e;
