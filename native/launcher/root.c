@@ -92,7 +92,9 @@ int root_enter(const struct family *f, const struct root_plan *plan, struct erro
 
 int resource_limits_set(struct error *e) {
   struct rlimit files;
-  const struct rlimit no_core = {0, 0}, locked = {LOCKED_MEMORY_MAX, LOCKED_MEMORY_MAX};
+  // One and not zero: where core_pattern is a pipe the kernel heeds only that value, and with any
+  // other it starts the host's crash handler, as the host's root, on what a sandbox has made.
+  const struct rlimit no_core = {1, 1}, locked = {LOCKED_MEMORY_MAX, LOCKED_MEMORY_MAX};
   if (getrlimit(RLIMIT_NOFILE, &files) < 0) return FAIL_ERRNO(e, "getrlimit");
   // Never up: that takes a privilege which a container with root may lack.
   if (files.rlim_max > OPEN_FILES_MAX) files.rlim_max = OPEN_FILES_MAX;

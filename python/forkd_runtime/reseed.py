@@ -12,6 +12,7 @@ import sys
 from typing import Any, Mapping, Optional
 
 _NUMPY_SEED_MAX = 2**32
+_MULTICAST = 1 << 40  # of a node that is no network card (RFC 9562, 6.10)
 
 
 def chosen_seed(env: Mapping[str, str], default: Optional[int]) -> Optional[int]:
@@ -51,7 +52,10 @@ def forget_names() -> None:
     uuid: Any = sys.modules.get("uuid")
     if uuid is not None:
         uuid._last_timestamp = None
-        uuid._node = None
+        # libuuid keeps node and clock sequence in memory of its own, equal in all forks, and asks
+        # for neither the pid nor anything else: uuid1() is then told apart by the clock alone.
+        uuid._generate_time_safe = None
+        uuid._node = int.from_bytes(os.urandom(6), "big") | _MULTICAST
 
 
 def _forget_process_identity() -> None:

@@ -43,7 +43,9 @@ final class YamlReader implements AutoCloseable {
           FailureKind.INVALID, "recipe: longer than " + (MAX_BYTES >> 20) + " MiB");
     }
     try (YamlReader reader =
-        new YamlReader((YAMLParser) FACTORY.createParser(ObjectReadContext.empty(), text))) {
+        new YamlReader(
+            (YAMLParser)
+                FACTORY.createParser(ObjectReadContext.empty(), new WholeCharacters(text)))) {
       return reader.document();
     } catch (JacksonException broken) {
       throw malformed(broken);

@@ -1,0 +1,16 @@
+"""The documented list of refused system calls is the filter's."""
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_documentation_names_what_the_filter_refuses() -> None:
+    source = (ROOT / "native/launcher/seccomp.c").read_text()
+    refused = {name.lstrip("_") for name in re.findall(r"\{SYS_(\w+), REFUSE\}", source)}
+    text = (ROOT / "docs/security.md").read_text()
+    line = next(line for line in text.splitlines() if line.startswith("Refused with EPERM: "))
+    documented = set(re.findall(r"`(\w+)`", line)) - {"quotactl_fd"}
+    assert len(refused) > 50 and documented == refused
