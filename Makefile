@@ -65,6 +65,10 @@ test-vm: ## run the tests of the vm engine alone (minutes under emulation; root)
 crash-vm: build ## kill daemon and virtual machines 50 times at random (most of an hour; root)
 	@FORKD_CRASH_ROUNDS=50 /usr/bin/python3 -m pytest -q -p no:cacheprovider e2e/test_vm.py
 
+.PHONY: crash
+crash: build ## kill the daemon at 50 moments of branches and suspends (minutes; root)
+	@FORKD_CRASH_ROUNDS=50 e2e/run.sh -k test_kill_9_at_any_moment
+
 .PHONY: e2e
 e2e: build ## drive the installed command and the REST API as a user would (root)
 	@e2e/run.sh

@@ -257,3 +257,53 @@ def test_commands_that_scripts_grep(daemon):
     raw = installation.rest.raw("GET", "/v1/snapshots/tiny/info")[1].decode()
     assert info.stdout.decode() == raw + "\n"
     assert json.loads(raw)["chain_depth"] == 0
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_the_agent_demos(sdk, n):
+    """autogen, swarm and speculative: one agent, a diff branch, n that go on from it."""
+    tag = sdk.list_snapshots()[0]["tag"]
+    parent = sdk.spawn_sandboxes(tag, n=1)[0]["id"]
+    assert sdk.exec_command(parent, ["sh", "-c", "echo plan > /tmp/plan"])["exit_code"] == 0
+    made = sdk.branch_sandbox(parent, diff=True)
+    assert re.fullmatch(f"branch-{parent}-[0-9]+-[0-9a-f]{{4}}", made["tag"])
+    assert (made["status"], made["bootable"], made["branched_from"]) == ("ready", True, parent)
+    for field in ("pause_ms", "diff_ms", "diff_physical_bytes", "diff_logical_bytes"):
+        assert isinstance(made[field], int), made
+    children = [c["id"] for c in sdk.spawn_sandboxes(made["tag"], n=n, per_child_netns=True)]
+    for child in children:
+        assert sdk.exec_command(child, ["cat", "/tmp/plan"])["stdout"] == "plan\n"
+        sdk.kill_sandbox(child)
+    sdk.kill_sandbox(parent)
+    sdk.delete_snapshot(made["tag"])
+
+
+def test_branches_as_the_sdks_ask_for_them(sdk):
+    parent = sdk.spawn_sandboxes("tiny")[0]["id"]
+    for options in ({}, {"mode": "full"}, {"mode": "diff"}, {"mode": "live"},
+                    {"measure_diff": True}, {"tag": "named"}):
+        made = sdk.branch_sandbox(parent, **options)
+        assert made["bootable"] is True, (options, made)
+        sdk.delete_snapshot(made["tag"])
+    for options, status in (({"mode": "diff", "measure_diff": True}, 400), ({"wait": False}, 400),
+                            ({"tag": "tiny"}, 409), ({"tag": "../x"}, 400)):
+        with pytest.raises(ControllerError) as refused:
+            sdk.branch_sandbox(parent, **options)
+        assert refused.value.status == status, refused.value.body
+    with pytest.raises(ControllerError) as refused:
+        sdk.branch_sandbox("sb-0-0000")
+    assert refused.value.status == 404
+    assert sdk.get_sandbox(parent)["branch_count"] == 6
+
+
+def test_mcp_branches(mcp):
+    sandbox = mcp.ok("POST", "/v1/sandboxes", {
+        "snapshot_tag": "tiny", "n": 1, "per_child_netns": False, "memory_limit_mib": 256,
+        "prewarm": False})[0]["id"]
+    made = mcp.ok("POST", f"/v1/sandboxes/{sandbox}/branch", {
+        "tag": "from-mcp", "diff": False, "measure_diff": False, "mode": None, "wait": True})
+    assert made["tag"] == "from-mcp"
+    assert len(mcp.ok("POST", "/v1/sandboxes", {"snapshot_tag": "from-mcp", "n": 2})) == 2
+    for child in mcp.ok("GET", "/v1/sandboxes"):
+        mcp.ok("DELETE", f"/v1/sandboxes/{child['id']}")
+    assert mcp.ok("DELETE", "/v1/snapshots/from-mcp") is None
