@@ -186,19 +186,6 @@ final class VmGuest implements Guest, AgentListener {
   }
 
   @Override
-  public Branch branch(BranchPlan plan) {
-    branchTurn.lock();
-    try {
-      return branching.take(started, agent, plan);
-    } catch (ForkdException e) {
-      Failure why = e.failure();
-      throw new Failure(why.kind(), "sandbox " + id + ": " + why.message(), why.detail()).thrown(e);
-    } finally {
-      branchTurn.unlock();
-    }
-  }
-
-  @Override
   public CompletionStage<String> ended() {
     return ended.minimalCompletionStage();
   }
