@@ -142,7 +142,7 @@ def warm(launch: Launch, spec: Spec) -> Warmed:
         spec.exec,
         reveal.Modules(RECORDER, launch.fresh, spec.imports),
     )
-    warmed.policy = policy
+    warmed.policy = hazards.Policy(spec.unsafe, spec.allow)
     rehearse(warmed)
     _freeze(inheritance)
     report["huge_kib"] = heap.collapse()
