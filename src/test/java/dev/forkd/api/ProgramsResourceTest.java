@@ -72,7 +72,7 @@ final class ProgramsResourceTest {
         .isEqualTo(
             new ProgramSpec(
                 new ProgramSpec.Program.Exec(List.of("cat")),
-                Map.of("A", "1", "B", ""),
+                Map.of("A", "1", "B", "", "FORKD_COLD", "1"),
                 "/tmp",
                 "nobody",
                 true,
