@@ -12,7 +12,7 @@ import threading
 import time
 import traceback
 from types import ModuleType
-from typing import Any, Callable, Dict, List, NoReturn, Optional
+from typing import Any, Callable, Dict, List, NoReturn, Optional, Tuple
 
 from forkd_runtime import ending, hazards, hooks, program, reveal
 from forkd_runtime.evaluate import describe, remember_source
@@ -111,15 +111,11 @@ def warm(launch: Launch, spec: Spec) -> Warmed:
     path = [*spec.path, *launch.path]
     sys.path[:] = [os.getcwd(), *_environment_path(), *path]
     heap = Heap()
-    with heap:
-        import_ms = {name: _import(name, heap) for name in spec.imports}
-    script = _run_script(spec)
-    for function in spec.functions:
-        _call(function)
-    _prepare_hooks(spec, script)
+    import_ms, script = _run(spec, heap)
     RECORDER.stop()
     inheritance = Inheritance()
-    found = _settle(launch, spec, inheritance)
+    policy = hazards.Policy(spec.unsafe, spec.allow)
+    found = _settle(launch, policy, inheritance)
     if spec.script is not None:
         remember_source(spec.script_name, spec.script)  # settling forgot all sources
     sources = Sources()
@@ -141,8 +137,8 @@ def warm(launch: Launch, spec: Spec) -> Warmed:
         RECORDER.reads(),
         spec.exec,
         reveal.Modules(RECORDER, launch.fresh, spec.imports),
+        policy,
     )
-    warmed.policy = hazards.Policy(spec.unsafe, spec.allow)
     rehearse(warmed)
     _freeze(inheritance)
     report["huge_kib"] = heap.collapse()
@@ -152,8 +148,20 @@ def warm(launch: Launch, spec: Spec) -> Warmed:
     return warmed
 
 
-def _settle(launch: Launch, spec: Spec, inheritance: Inheritance) -> List[hazards.Hazard]:
-    policy = hazards.Policy(spec.unsafe, spec.allow)
+def _run(spec: Spec, heap: Heap) -> Tuple[Dict[str, int], Optional[ModuleType]]:
+    """Everything of the author's: milliseconds of each import, and the script's namespace."""
+    with heap:
+        import_ms = {name: _import(name, heap) for name in spec.imports}
+    script = _run_script(spec)
+    for function in spec.functions:
+        _call(function)
+    _prepare_hooks(spec, script)
+    return import_ms, script
+
+
+def _settle(
+    launch: Launch, policy: hazards.Policy, inheritance: Inheritance
+) -> List[hazards.Hazard]:
     found = hazards.settle(launch.ledger, inheritance, policy)
     refused = [hazard for hazard in found if hazard.action == "refused"]
     if refused:

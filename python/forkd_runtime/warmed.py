@@ -37,6 +37,7 @@ class Warmed:
         environment_reads: List[Read],
         serves_callers: bool,
         modules: Modules,
+        policy: Policy,
     ) -> None:
         self.report = report
         self.script = script  # namespace of the warm-up script
@@ -53,7 +54,7 @@ class Warmed:
         self.environment_reads = environment_reads
         self.serves_callers = serves_callers  # a doorway is wanted
         self.modules = modules
-        self.policy = Policy("refuse", ())  # what the recipe tolerates
+        self.policy = policy  # what the recipe tolerates
         # Where a fork with this can become a zygote: what it does then.
         self.zygote: Optional[Callable[["Warmed"], Callable[[], Any]]] = None
         self.evaluator: Optional[Evaluator] = None  # of the session that was branched
