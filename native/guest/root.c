@@ -8,11 +8,11 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "../common/cleanup.h"
+#include "../common/devices.h"
 #include "guest.h"
 
 enum { DEVICE_TRIES = 1000, DEVICE_WAIT_US = 10000 };
@@ -107,27 +107,9 @@ static int make_writable(const char *path, struct error *e) {
 }
 
 static int make_devices(struct error *e) {
-  static const struct {
-    const char *name;
-    unsigned major, minor;
-  } nodes[] = {{"null", 1, 3}, {"zero", 1, 5},    {"full", 1, 7},
-               {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
-  static const char *const links[][2] = {{"/proc/self/fd", "fd"},
-                                         {"/proc/self/fd/0", "stdin"},
-                                         {"/proc/self/fd/1", "stdout"},
-                                         {"/proc/self/fd/2", "stderr"},
-                                         {"pts/ptmx", "ptmx"}};
-  char at[256];
-  for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++) {
-    snprintf(at, sizeof at, GUEST_ROOT "/dev/%s", nodes[i].name);
-    if (mknod(at, S_IFCHR, makedev(nodes[i].major, nodes[i].minor)) < 0 || chmod(at, 0666) < 0)
-      return FAIL_ERRNO(e, "making %s", at);
-  }
-  for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
-    snprintf(at, sizeof at, GUEST_ROOT "/dev/%s", links[i][1]);
-    if (symlink(links[i][0], at) < 0) return FAIL_ERRNO(e, "making %s", at);
-  }
-  return 0;
+  cleanup_fd int dev = open(GUEST_ROOT "/dev", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (dev < 0) return FAIL_ERRNO(e, "opening " GUEST_ROOT "/dev");
+  return devices_make(dev, 0, e);
 }
 
 static int mount_temporary(const char *where, int64_t bytes, struct error *e) {

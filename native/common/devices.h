@@ -1,0 +1,8 @@
+// The device nodes of a sandbox, the same for a process of this host and in a virtual machine.
+#pragma once
+#include <sys/types.h>
+
+#include "error.h"
+
+// Fills the directory `dev`, which is empty, for a sandbox whose root is `owner`.
+int devices_make(int dev, uid_t owner, struct error *e);
