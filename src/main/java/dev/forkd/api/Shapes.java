@@ -19,6 +19,7 @@ import java.math.RoundingMode;
 import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
+import java.util.OptionalLong;
 import java.util.function.Function;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
@@ -147,11 +148,7 @@ final class Shapes {
             .put("guest_addr", GUEST_ADDRESS)
             .put("created_at_unix", info.createdAtUnix())
             .put("pid", info.pid());
-    if (info.memoryLimitMib().isPresent()) {
-      node.put("memory_limit_mib", info.memoryLimitMib().getAsLong());
-    } else {
-      node.putNull("memory_limit_mib");
-    }
+    orNull(node, "memory_limit_mib", info.memoryLimitMib());
     node.put("has_branched", info.branches() > 0);
     orNull(node, "last_branch_memory_path", info.lastBranch().orElse(""))
         .put("branch_count", info.branches())
@@ -160,6 +157,7 @@ final class Shapes {
         .put("state", info.state().name().toLowerCase(Locale.ROOT))
         .put("runtime", word(info.runtime()))
         .put("ready_ms", rounded(info.readyMs()));
+    orNull(node, "memory_bytes", info.memoryBytes());
     info.ended().ifPresentOrElse(how -> node.put("ended", how), () -> node.putNull("ended"));
     options(node, info);
     return node;
@@ -170,11 +168,7 @@ final class Shapes {
     orNull(node, "name", options.name());
     options.labels().forEach(node.putObject("labels")::put);
     seconds(node, "ttl_secs", options.ttl());
-    if (info.millisLeft().isPresent()) {
-      node.put("expires_in_ms", info.millisLeft().getAsLong());
-    } else {
-      node.putNull("expires_in_ms");
-    }
+    orNull(node, "expires_in_ms", info.millisLeft());
     seconds(node, "idle_timeout_secs", options.idle());
   }
 
@@ -226,6 +220,10 @@ final class Shapes {
 
   private static ObjectNode orNull(ObjectNode node, String name, String text) {
     return text.isEmpty() ? node.putNull(name) : node.put(name, text);
+  }
+
+  private static void orNull(ObjectNode node, String name, OptionalLong number) {
+    number.ifPresentOrElse(value -> node.put(name, value), () -> node.putNull(name));
   }
 
   /** Milliseconds with one decimal. */

@@ -12,6 +12,7 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.time.Duration;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.concurrent.CompletionStage;
 
 /**
@@ -30,6 +31,11 @@ public interface Guest extends AutoCloseable {
   /** Name of its network namespace on the host; empty when nothing can reach it. */
   default Optional<String> network() {
     return Optional.empty();
+  }
+
+  /** Bytes of memory that would come back if it ended; empty when nothing counts them. */
+  default OptionalLong memoryUsed() {
+    return OptionalLong.empty();
   }
 
   /** State of its runtime as last told, without asking. */

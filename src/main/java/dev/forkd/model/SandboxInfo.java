@@ -14,6 +14,7 @@ import java.util.OptionalLong;
  * @param state running or ended
  * @param runtime state of its warm runtime
  * @param memoryLimitMib when a limit is set
+ * @param memoryBytes in use, when its control group counts them
  * @param netns its network namespace on the host, when it has one that can be reached
  * @param readyMs from the request to the answer of agent and runtime
  * @param branches how many snapshots were branched from it
@@ -32,6 +33,7 @@ public record SandboxInfo(
     State state,
     Pong.RuntimeState runtime,
     OptionalLong memoryLimitMib,
+    OptionalLong memoryBytes,
     Optional<String> netns,
     double readyMs,
     int branches,

@@ -4,6 +4,7 @@ import dev.forkd.engine.Engine;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.Request;
+import dev.forkd.model.SandboxFilter;
 import dev.forkd.model.SnapshotDetail;
 import dev.forkd.model.SnapshotInfo;
 import dev.forkd.model.Tag;
@@ -168,7 +169,7 @@ public final class Forkd implements AutoCloseable {
         new Metrics.Gauges(
             parts.version(),
             () -> snapshots.list().size(),
-            sandboxes::active,
+            () -> sandboxes.list(SandboxFilter.RUNNING),
             snapshots::parked,
             programs::running,
             branches::inFlight,

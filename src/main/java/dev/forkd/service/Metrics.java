@@ -1,13 +1,16 @@
 package dev.forkd.service;
 
 import dev.forkd.model.EngineName;
+import dev.forkd.model.SandboxInfo;
 import dev.forkd.model.Tag;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.IntSupplier;
+import java.util.function.Supplier;
 
 /**
  * Counts and latencies, as Prometheus text (exposition format 0.0.4). Written by hand: the client
@@ -20,6 +23,9 @@ final class Metrics {
   /** Snapshots that have a histogram of their own; the others share one with an empty name. */
   private static final int MAX_SERIES = 100;
 
+  /** Sandboxes whose memory is told one by one; of more, the first. */
+  private static final int MAX_SANDBOXES = 1000;
+
   private final LongAdder forks = new LongAdder();
   private final LongAdder failedForks = new LongAdder();
   private final LongAdder pooled = new LongAdder();
@@ -31,7 +37,7 @@ final class Metrics {
   record Gauges(
       String version,
       IntSupplier snapshots,
-      IntSupplier sandboxes,
+      Supplier<List<SandboxInfo>> sandboxes,
       IntSupplier parked,
       IntSupplier programs,
       IntSupplier branches,
@@ -78,7 +84,8 @@ final class Metrics {
   String text(Gauges gauges) {
     StringBuilder out = new StringBuilder(4096);
     gauge(out, "forkd_snapshots_total", "Snapshots known.", gauges.snapshots().getAsInt());
-    gauge(out, "forkd_sandboxes_active", "Sandboxes that live.", gauges.sandboxes().getAsInt());
+    List<SandboxInfo> sandboxes = gauges.sandboxes().get();
+    gauge(out, "forkd_sandboxes_active", "Sandboxes that live.", sandboxes.size());
     gauge(out, "forkd_sandboxes_parked", "Children forked ahead.", gauges.parked().getAsInt());
     gauge(out, "forkd_programs_running", "Programs that run.", gauges.programs().getAsInt());
     gauge(out, "forkd_branches_in_flight", "Branches being made.", gauges.branches().getAsInt());
@@ -91,6 +98,7 @@ final class Metrics {
     head(out, "forkd_run_seconds", "histogram", "Programs run to their end, and evals.");
     new TreeMap<>(runSeconds)
         .forEach((kind, it) -> it.write(out, "forkd_run_seconds", "kind=\"" + kind + "\""));
+    memory(out, sandboxes);
     admission(out, gauges.admission());
     jvm(out);
     return out.toString();
@@ -108,6 +116,19 @@ final class Metrics {
         .forEach((kind, count) ->
             out.append(
                 "forkd_sandboxes_ended_total{reason=\"%s\"} %d%n".formatted(kind, count.sum())));
+  }
+
+  private static void memory(StringBuilder out, List<SandboxInfo> sandboxes) {
+    String name = "forkd_sandbox_memory_bytes";
+    head(out, name, "gauge", "In use by a sandbox that has a memory control group.");
+    sandboxes.stream()
+        .limit(MAX_SANDBOXES)
+        .filter(sandbox -> sandbox.memoryBytes().isPresent())
+        .forEach(sandbox ->
+            out.append(
+                "%s{sandbox=\"%s\",snapshot=\"%s\"} %d%n"
+                    .formatted(
+                        name, sandbox.id(), sandbox.tag(), sandbox.memoryBytes().getAsLong())));
   }
 
   private static void admission(StringBuilder out, Admission admission) {

@@ -41,6 +41,7 @@ sealed interface Sandbox {
           this,
           SandboxInfo.State.RUNNING,
           guest.runtime(),
+          guest.memoryUsed(),
           guest.network().orElse(""),
           readyMs,
           lifetime.millisLeft());
@@ -55,6 +56,7 @@ sealed interface Sandbox {
           this,
           SandboxInfo.State.ENDED,
           Pong.RuntimeState.ENDED,
+          OptionalLong.empty(),
           "",
           readyMs,
           OptionalLong.empty());
@@ -65,6 +67,7 @@ sealed interface Sandbox {
       Sandbox sandbox,
       SandboxInfo.State state,
       Pong.RuntimeState runtime,
+      OptionalLong memoryBytes,
       String netns,
       double readyMs,
       OptionalLong millisLeft) {
@@ -79,6 +82,7 @@ sealed interface Sandbox {
         state,
         runtime,
         mib == 0 ? OptionalLong.empty() : OptionalLong.of(mib),
+        memoryBytes,
         netns.isEmpty() ? Optional.empty() : Optional.of(netns),
         readyMs,
         row.branches().count(),

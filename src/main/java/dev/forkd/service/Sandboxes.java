@@ -73,26 +73,30 @@ final class Sandboxes {
   }
 
   /** Those that the filter shows, ordered by id. */
-  synchronized List<SandboxInfo> list(SandboxFilter filter) {
-    return sandboxes.values().stream()
-        .filter(sandbox -> filter.all() || sandbox instanceof Sandbox.Running)
-        .filter(one -> filter.shows(one.row().id(), one.row().tag(), one.options()))
-        .limit(filter.limit() == 0 ? Long.MAX_VALUE : filter.limit())
-        .map(Sandbox::info)
-        .toList();
+  List<SandboxInfo> list(SandboxFilter filter) {
+    List<Sandbox> shown;
+    synchronized (this) {
+      shown =
+          sandboxes.values().stream()
+              .filter(sandbox -> filter.all() || sandbox instanceof Sandbox.Running)
+              .filter(one -> filter.shows(one.row().id(), one.row().tag(), one.options()))
+              .limit(filter.limit() == 0 ? Long.MAX_VALUE : filter.limit())
+              .toList();
+    }
+    return shown.stream().map(Sandbox::info).toList(); // looks at files of the kernel
   }
 
-  synchronized SandboxInfo get(SandboxId id) {
-    return find(id).info();
+  SandboxInfo get(SandboxId id) {
+    Sandbox sandbox;
+    synchronized (this) {
+      sandbox = find(id);
+    }
+    return sandbox.info();
   }
 
   /** Whether that sandbox lives. */
   synchronized boolean runs(SandboxId id) {
     return sandboxes.get(id) instanceof Sandbox.Running;
-  }
-
-  synchronized int active() {
-    return running(row -> true).size();
   }
 
   /**

@@ -15,6 +15,7 @@ import java.io.OutputStream;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -34,6 +35,7 @@ public final class FakeGuest implements Guest {
   private volatile boolean closed;
   private volatile boolean deaf;
   private volatile boolean unkillable;
+  private volatile OptionalLong memory = OptionalLong.empty();
 
   FakeGuest(
       SandboxId id,
@@ -47,6 +49,16 @@ public final class FakeGuest implements Guest {
     this.runtime = runtime;
     this.siblings = siblings;
     siblings.put(id, this);
+  }
+
+  /** Its control group counts so much. */
+  public void use(long bytes) {
+    memory = OptionalLong.of(bytes);
+  }
+
+  @Override
+  public OptionalLong memoryUsed() {
+    return memory;
   }
 
   /** It ends by itself. */

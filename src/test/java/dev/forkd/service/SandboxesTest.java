@@ -107,6 +107,21 @@ final class SandboxesTest {
   }
 
   @Test
+  void memoryInUseIsToldAndCounted() {
+    SandboxInfo counted = service.fork("demo", 1).getFirst();
+    SandboxInfo other = service.fork("demo", 1).getFirst();
+    service.guest(counted).use(7_000_000);
+    assertThat(list())
+        .extracting(SandboxInfo::memoryBytes)
+        .containsExactly(OptionalLong.of(7_000_000), OptionalLong.empty());
+    assertThat(service.forkd.metricsText())
+        .contains(
+            "forkd_sandbox_memory_bytes{sandbox=\"%s\",snapshot=\"demo\"} 7000000\n"
+                .formatted(counted.id()))
+        .doesNotContain("sandbox=\"" + other.id());
+  }
+
+  @Test
   void anImpossibleMemoryLimitIsRefused() {
     for (long mib : new long[] {0, 3, -1, Long.MAX_VALUE}) {
       assertFails(FailureKind.INVALID, "memory_limit_mib", () -> fork(1, mib));

@@ -7,6 +7,7 @@ import dev.forkd.engine.Branch;
 import dev.forkd.engine.BranchPlan;
 import dev.forkd.engine.Guest;
 import dev.forkd.frame.Fields;
+import dev.forkd.host.MemoryGroup;
 import dev.forkd.model.EvalResult;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
@@ -21,6 +22,7 @@ import java.io.OutputStream;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.concurrent.CompletionStage;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
@@ -41,6 +43,7 @@ final class ProcessGuest implements Guest, AgentListener {
   private final AgentConnection agent;
   private final MemoryWatch memory;
   private final Branching branching;
+  private final MemoryGroup group;
   private boolean closed;
 
   /**
@@ -66,6 +69,7 @@ final class ProcessGuest implements Guest, AgentListener {
     this.destroy = destroy;
     this.memory = memory;
     this.branching = branching;
+    this.group = new MemoryGroup(pid, "s-" + id);
     this.agent = AgentConnection.open(socket, settings, this, deadline);
   }
 
@@ -77,6 +81,11 @@ final class ProcessGuest implements Guest, AgentListener {
   @Override
   public long pid() {
     return pid;
+  }
+
+  @Override
+  public OptionalLong memoryUsed() {
+    return group.used();
   }
 
   @Override

@@ -156,6 +156,23 @@ class ProcessEngineIT {
   }
 
   @Test
+  void theMemoryOfASandboxIsToldWhereItIsCounted() {
+    Bench bench = ProcessHost.bench(engine);
+    Assumptions.assumeTrue(engine.capabilities().memoryLimit(), "no memory controller here");
+    Limits limits = Limits.DEFAULT.withMemoryBytes(256 << 20);
+    Guest guest = bench.fork(bench.template(), 1, limits).getFirst();
+    long before = guest.memoryUsed().orElseThrow();
+    assertThat(before).isBetween(4096L, 64L << 20);
+    Bench.eval(guest, "len(globals().setdefault('x', b'x' * 100_000_000))");
+    assertThat(guest.memoryUsed().orElseThrow())
+        .isBetween(before + 99_000_000, before + 200_000_000);
+    assertThat(bench.fork().memoryUsed()).as("no limit, no group").isEmpty();
+    guest.close();
+    assertThat(guest.memoryUsed()).isEmpty();
+    bench.close();
+  }
+
+  @Test
   void aPauseWhileASandboxEndsDoesNotCostTheTemplate() throws Exception {
     Bench bench = ProcessHost.bench(engine);
     Guest guest = bench.fork();
