@@ -124,3 +124,30 @@ def test_a_virtual_environment_is_found(installation: Installation, rest, projec
     (site / "of_the_environment.py").write_text("")
     done = run(installation, project)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix="f"))  # a unix socket's path is short
+    yield directory
+    shutil.rmtree(directory)
+
+
+def test_without_a_daemon_nothing_is_left(project: Path, short: Path) -> None:
+    (project / "test_one.py").write_text("def test_a(): pass\n")
+    env = {key: value for key, value in os.environ.items() if not key.startswith("FORKD_")}
+    env.update(FORKD_STATE_DIR=str(short / "state"))
+    done = subprocess.run(
+        [str(HOME / "forkd"), "test", "--no-daemon"],
+        cwd=project,
+        env={**env, "JAVA_TOOL_OPTIONS": "-Djava.io.tmpdir=%s" % short},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"1 passed" in done.stdout
+    assert b"forkd: collected" in done.stderr
+    assert list(short.iterdir()) == []  # no state, no socket, no log
+    command = [HOME / "forkd", "stop"]
+    assert subprocess.run(command, env=env, capture_output=True).stdout.startswith(b"no daemon")

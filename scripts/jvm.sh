@@ -1,13 +1,14 @@
 # Which JVM runs forkd, and with which flags. Sourced by ../forkd, aot-cache.sh and the Makefile.
 # shellcheck shell=sh disable=SC2034
 
-# The first verbs a user sees are short: C1 and the serial collector start fastest. The daemon
-# stays, so it keeps the optimising compiler. A JVM's warnings go to standard output unless told
-# otherwise, where they would end up inside somebody's JSON; that a cache does not fit this JDK
-# is not worth a word.
-jvm_common='-XX:+UseSerialGC --enable-native-access=ALL-UNNAMED'
+# The first verbs a user sees are short: C1 and the serial collector start fastest. The daemon does
+# little but wait and carry bytes: with the optimising compiler its start takes twice the CPU time
+# and it serves no request faster (bench/run.sh --only forks pool trips). A JVM's warnings go to
+# standard output unless told otherwise, where they would end up inside somebody's JSON; that a
+# cache does not fit this JDK is not worth a word.
+jvm_common='-XX:+UseSerialGC -XX:TieredStopAtLevel=1 --enable-native-access=ALL-UNNAMED'
 jvm_common="$jvm_common -XX:+DisplayVMOutputToStderr -Xlog:disable -Xlog:all=error,aot*=off:stderr"
-jvm_cli="$jvm_common -XX:TieredStopAtLevel=1"
+jvm_cli=$jvm_common
 jvm_serve="$jvm_common -Xmx512m"
 
 # jvm_major DIR: sets major to the feature version of the JVM in DIR, to 0 where there is none.

@@ -164,7 +164,8 @@ class Dispatch:
             self._crew.started(worker)
         elif isinstance(event, Data):
             for kind, body in worker.decoder.feed(event.data):
-                self._message(worker, kind, wire.load(body))
+                value = wire.load_done(body) if kind == wire.DONE else wire.load(body)
+                self._message(worker, kind, value)
         elif isinstance(event, Ended):
             self._ended(worker, event.how)
 

@@ -113,7 +113,7 @@ class Lab:
     def _message(self, worker: Worker, kind: int, body: bytes) -> Iterator[Result]:
         if kind not in (wire.DONE, wire.CRASH):
             return
-        value = wire.load(body)
+        value = wire.load_done(body) if kind == wire.DONE else wire.load(body)
         worker.sent.remove(value[0])
         if kind == wire.DONE:
             yield value[0], self._replayer.reports(value[1])

@@ -7,6 +7,7 @@ import json
 import os
 import select
 import struct
+import time
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from forkd_pytest.wire import MAX_FRAME, read_some, write_all
@@ -39,6 +40,7 @@ class Interrupted(NamedTuple):
 Event = Union[Started, Data, Ended, Interrupted]
 _HEAD = struct.Struct("!IBI")  # length of what follows, kind, worker
 _BODY = 5
+_SHOWN_LATE = 0.05  # seconds that a text waits for more to come
 
 
 class HostLink:
@@ -50,6 +52,8 @@ class HostLink:
         self._buffer = bytearray()
         self._events: List[Event] = []
         self._contents: List[Optional[bytes]] = []
+        self._shown: List[str] = []
+        self._shown_at = 0.0
         self.settings: Dict[str, Any] = {}
         while not self.settings:
             self._receive(None)
@@ -67,7 +71,11 @@ class HostLink:
 
     def show(self, text: str) -> None:
         """To the user's terminal."""
-        self._send(b"o", 0, text.encode("utf-8", "backslashreplace"))
+        if not self._shown:
+            self._shown_at = time.monotonic()
+        self._shown.append(text)
+        if time.monotonic() - self._shown_at > _SHOWN_LATE:
+            self._show()
 
     def read(self, path: str) -> Optional[bytes]:
         """A file of the user's tree as it is now."""
@@ -99,14 +107,22 @@ class HostLink:
         events, self._events = self._events, []
         return events
 
+    def _show(self) -> None:
+        text, self._shown = "".join(self._shown), []
+        if text:
+            self._send(b"o", 0, text.encode("utf-8", "backslashreplace"))
+
     def _send(self, kind: bytes, worker: int, body: bytes) -> None:
+        self._show()  # what was said before comes before
         if len(body) + _BODY > MAX_FRAME:
             raise ValueError("a message of %d bytes to the host" % len(body))
         write_all(self._out, _HEAD.pack(len(body) + _BODY, kind[0], worker) + body)
 
     def _receive(self, seconds: Optional[float]) -> None:
-        if seconds is not None and not select.select([self._in], [], [], seconds)[0]:
-            return
+        if not select.select([self._in], [], [], 0)[0]:
+            self._show()  # nothing else to do
+            if seconds is not None and not select.select([self._in], [], [], seconds)[0]:
+                return
         data = read_some(self._in)
         if data == b"":
             raise EOFError("the host is gone")

@@ -10,7 +10,11 @@ from forkd_pytest.parent import Held
 
 
 def restore(held: Held, extra: Dict[str, str]) -> None:
-    """Environment, directory, search path and modules; `extra` are variables of this fork alone."""
+    """Environment, directory, search path and modules; `extra` are variables of this fork alone.
+
+    Forks of this process need none of it again, but for variables of their own: to look at every
+    module costs a fork a copy of most pages that modules are on.
+    """
     keep = {key: os.environ[key] for key in ("HOSTNAME",) if key in os.environ}
     wanted = {**held.environ, **keep, **extra}
     if dict(os.environ) != wanted:

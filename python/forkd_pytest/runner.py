@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import collections
 import contextlib
+import gc
 import io
 import os
 import sys
@@ -14,15 +15,15 @@ import traceback
 from typing import Any, Deque, Dict, List, NamedTuple, NoReturn, Optional, Tuple
 
 from forkd_pytest import coverage, state, wire
+from forkd_pytest.hooks import HOOKS, Hooks
 from forkd_pytest.limits import Timeouts
 from forkd_pytest.parent import Held
-from forkd_pytest.record import NOTHING, PHASES, Doing, Record
+from forkd_pytest.record import NOTHING, Doing, Record
 from forkd_pytest.quiet import quieten
 from forkd_pytest.restore import restore
 
 # What shows or stores results: the controller's are the ones that the user sees.
 _SILENT = ("lfplugin", "nfplugin", "stepwiseplugin", "pastebin")
-_PHASE = {name: number for number, name in enumerate(PHASES)}
 
 
 class Settings(NamedTuple):
@@ -49,8 +50,34 @@ class Settings(NamedTuple):
         }
 
 
+def prepare(held: Held, settings: Settings) -> None:
+    """In the keeper, once: what all its runners have in common. A page that is written here is
+    not written, and so copied, in each of them."""
+    restore(held, settings.environ())
+    held.console.mute()
+    config = held.config
+    for name in _SILENT:
+        plugin = config.pluginmanager.getplugin(name)
+        if plugin is not None:
+            config.pluginmanager.unregister(plugin)
+    quieten(config.pluginmanager)
+    for plugin in list(config.pluginmanager.get_plugins()):
+        if type(plugin).__name__ == "LogXML":
+            config.pluginmanager.unregister(plugin)
+    config.option.maxfail = 0  # counted where all reports meet
+    config.workerinput = {
+        "workerid": settings.name,
+        "workercount": settings.count,
+        "testrunuid": settings.uid,
+        "mainargv": held.argv,
+    }
+    config.workeroutput = {}
+    config.pluginmanager.register(Hooks(), HOOKS)
+    gc.freeze()  # a collection in a runner is to look at nothing that is older than it
+
+
 class Runner:
-    """A pytest plugin and the loop around it. Lives in a process of its own."""
+    """The loop over items. Lives in a process of its own."""
 
     def __init__(self, held: Held, settings: Settings, record: Record, commands: int, out: int):
         self._held = held
@@ -62,7 +89,6 @@ class Runner:
         self._queue: Deque[int] = collections.deque()
         self._ending = False
         self._flushed = False
-        self._begun = False
         self._reports: List[Dict[str, Any]] = []
         self._timeouts = Timeouts(held.config, settings.timeout)
 
@@ -81,27 +107,9 @@ class Runner:
 
     def _begin(self, dump_signal: int) -> None:
         held, settings = self._held, self._settings
-        restore(held, settings.environ())
         held.random.restore()
-        held.console.mute()
         config = held.config
-        for name in _SILENT:
-            plugin = config.pluginmanager.getplugin(name)
-            if plugin is not None:
-                config.pluginmanager.unregister(plugin)
-        quieten(config.pluginmanager)
-        for plugin in list(config.pluginmanager.get_plugins()):
-            if type(plugin).__name__ == "LogXML":
-                config.pluginmanager.unregister(plugin)
-        config.option.maxfail = 0  # counted where all reports meet
-        config.workerinput = {
-            "workerid": settings.name,
-            "workercount": settings.count,
-            "testrunuid": settings.uid,
-            "mainargv": held.argv,
-        }
-        config.workeroutput = {}
-        config.pluginmanager.register(self, "forkd_runner")
+        config.pluginmanager.getplugin(HOOKS).runner = self
         # Not what the parent wrote to; and by lines, so that live output comes in order.
         sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
         if settings.live and isinstance(sys.stdout, io.TextIOWrapper):
@@ -110,7 +118,6 @@ class Runner:
         state.unpark(config, capturing=True)
         state.enable_faulthandler(raw, dump_signal)
         coverage.forked()
-        self._begun = True
 
     def _loop(self) -> None:
         while True:
@@ -149,7 +156,8 @@ class Runner:
         self._record.write(Doing(index, 0, began, began + limit if limit else 0.0))
         goes_on = self._protocol(item, after)
         seconds = time.monotonic() - began
-        self._send(wire.DONE, (index, self._reports, seconds))
+        body = wire.done(index, self._reports, seconds)
+        wire.write_all(self._out, wire.frame(wire.DONE, body))
         self._record.write(Doing(NOTHING, 0, 0.0, 0.0))
         reason = session.shouldstop or session.shouldfail
         if reason:
@@ -195,38 +203,16 @@ class Runner:
         body = wire.dump(value)
         wire.write_all(self._out, wire.frame(kind, body))
 
-    # Hooks of pytest
+    # What pytest says
 
-    def pytest_runtest_setup(self, item: Any) -> None:
-        self._record.phase(_PHASE["setup"])
+    def enters(self, phase: int) -> None:
+        self._record.phase(phase)
 
-    def pytest_runtest_call(self, item: Any) -> None:
-        self._record.phase(_PHASE["call"])
-
-    def pytest_runtest_teardown(self, item: Any, nextitem: Any) -> None:
-        self._record.phase(_PHASE["teardown"])
-
-    def pytest_runtest_logreport(self, report: Any) -> None:
+    def reported(self, report: Any) -> None:
         config = self._held.config
-        data = config.hook.pytest_report_to_serializable(config=config, report=report)
-        self._reports.append(data)
+        self._reports.append(
+            config.hook.pytest_report_to_serializable(config=config, report=report)
+        )
 
-    def pytest_warning_recorded(
-        self, warning_message: Any, when: str, nodeid: str, location: Any
-    ) -> None:
-        if not self._begun:
-            return  # pytest tells a new plugin of all warnings before it: those of collection
-        self._send(wire.WARNING, (_warning(warning_message), when, nodeid, location))
-
-
-def _warning(recorded: Any) -> Tuple[Any, ...]:
-    category = recorded.category
-    message = recorded.message
-    return (
-        category.__module__,
-        category.__qualname__,
-        str(message),
-        wire.plain(getattr(message, "args", ())),
-        str(recorded.filename),
-        recorded.lineno,
-    )
+    def warned(self, warning: Tuple[Any, ...]) -> None:
+        self._send(wire.WARNING, warning)

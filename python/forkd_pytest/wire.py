@@ -10,12 +10,15 @@ import marshal
 import os
 import select
 import struct
-from typing import Any, Iterator, Optional, Tuple
+import time
+from typing import Any, Iterator, Optional, Tuple, Union
 
 _HEAD = struct.Struct("!IB")
+_INDEX = struct.Struct("!I")
 MAX_FRAME = 64 << 20
 _CHUNK = 1 << 16
 _DEPTH = 64
+_TOGETHER = 0.02  # seconds that a message waits for others
 Message = Tuple[int, bytes]
 
 # controller -> worker
@@ -79,6 +82,20 @@ def frame(kind: int, body: bytes) -> bytes:
     return _HEAD.pack(len(body) + 1, kind) + body
 
 
+def done(index: int, reports: Any, seconds: float) -> bytes:
+    """The body of DONE. Who only passes it on reads the index and not the rest."""
+    return _INDEX.pack(index) + dump((reports, seconds))
+
+
+def done_index(body: bytes) -> int:
+    return int(_INDEX.unpack_from(body)[0])
+
+
+def load_done(body: bytes) -> Any:
+    """Index, reports and seconds."""
+    return (done_index(body), *load(body[_INDEX.size :]))
+
+
 class Decoder:
     """Cuts a stream into messages."""
 
@@ -104,7 +121,7 @@ class Decoder:
             del self._buffer[:at]
 
 
-def write_all(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: Union[bytes, bytearray]) -> None:
     """Writes everything; waits where the pipe is full."""
     view = memoryview(data)
     while view:
@@ -128,3 +145,31 @@ def read_some_into(fd: int, buffer: bytearray) -> bool:
     if data:
         buffer += data
     return bool(data)
+
+
+class Outgoing:
+    """Messages that wait a moment for others, as each takes a way through several processes."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._data = bytearray()
+        self._due = 0.0
+
+    def add(self, data: bytes) -> None:
+        if not self._data:
+            self._due = time.monotonic() + _TOGETHER
+        self._data += data
+        if len(self._data) >= _CHUNK:
+            self.flush()
+
+    def wait(self, longest: float) -> float:
+        """Seconds until the next flush, at most so many."""
+        return min(longest, max(0.0, self._due - time.monotonic())) if self._data else longest
+
+    def flush_if_due(self) -> None:
+        if self._data and time.monotonic() >= self._due:
+            self.flush()
+
+    def flush(self) -> None:
+        data, self._data = self._data, bytearray()
+        write_all(self._fd, data)

@@ -18,7 +18,7 @@ from typing import Any, Deque, NamedTuple, NoReturn, Optional
 from forkd_pytest import wire
 from forkd_pytest.parent import Held, held
 from forkd_pytest.record import NOTHING, PHASES, Record
-from forkd_pytest.runner import Runner, Settings
+from forkd_pytest.runner import Runner, Settings, prepare
 from forkd_pytest.tree import Tree
 
 DUMP_SIGNAL = signal.SIGRTMAX - 1
@@ -43,6 +43,7 @@ class Keeper:
         self._held = session
         self._in = commands
         self._out = results
+        self._outgoing = wire.Outgoing(results)
         self._from_controller = wire.Decoder()
         self._from_runner = wire.Decoder()
         self._settings: Optional[Settings] = None
@@ -63,6 +64,7 @@ class Keeper:
             if self._queue and self._child is None:
                 self._fork()
             self._wait()
+        self._outgoing.flush()
         if self._before is not None:
             for path, data in self._before.changed():
                 self._send(wire.FILE, (path, data))
@@ -76,6 +78,7 @@ class Keeper:
         for kind, body in self._from_controller.feed(data or b""):
             if kind == wire.INIT:
                 self._settings = Settings(*wire.load(body))
+                prepare(self._held, self._settings)
                 if self._settings.keep:
                     self._before = Tree(str(self._held.cwd))
             elif kind == wire.RUN:
@@ -103,7 +106,8 @@ class Keeper:
         return self._settings is not None and self._settings.isolate == "test"
 
     def _send(self, kind: int, value: Any) -> None:
-        wire.write_all(self._out, wire.frame(kind, wire.dump(value)))
+        self._outgoing.add(wire.frame(kind, wire.dump(value)))
+        self._outgoing.flush()
 
     # The runner
 
@@ -157,7 +161,8 @@ class Keeper:
     def _wait(self) -> None:
         child = self._child
         watched = [self._in] + ([child.results, child.raw] if child else [])
-        ready, _, _ = select.select(watched, [], [], _TICK)
+        ready, _, _ = select.select(watched, [], [], self._outgoing.wait(_TICK))
+        self._outgoing.flush_if_due()
         if self._in in ready:
             self._command()
         if child is None or self._child is None:
@@ -190,8 +195,7 @@ class Keeper:
         self._last_message = time.monotonic()
         for kind, body in self._from_runner.feed(data):
             if kind == wire.DONE:
-                index = wire.load(body)[0]
-                if self._queue and self._queue[0] == index:
+                if self._queue and self._queue[0] == wire.done_index(body):
                     self._queue.popleft()
             elif kind == wire.FINISHED:
                 self._finished = True
@@ -199,7 +203,9 @@ class Keeper:
             elif kind in (wire.STOP, wire.EXIT, wire.INTERNAL):
                 self._queue.clear()
                 self._finished = True
-            wire.write_all(self._out, wire.frame(kind, body))
+            self._outgoing.add(wire.frame(kind, body))
+            if kind not in (wire.DONE, wire.WARNING):
+                self._outgoing.flush()
         return True
 
     def _watch(self, child: _Child) -> None:

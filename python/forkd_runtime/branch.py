@@ -20,6 +20,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Set, Tuple, Union
 
 from forkd_runtime.evaluate import Evaluator
 from forkd_runtime.hazards import descriptors, memory, native, processes, state
+from forkd_runtime.hazards.census import living
 from forkd_runtime.hazards.model import Hazard, refused, warned
 from forkd_runtime.inherit import Inheritance
 from forkd_runtime.warmed import Warmed
@@ -209,7 +210,7 @@ class _Copy:
         inheritance.exit_callbacks = list(old.exit_callbacks)
         inheritance.faulthandler = old.faulthandler
         found = state.release_event_loop() + state.reset_signals()
-        state.flush_streams()
+        state.flush_streams(living(state.STREAMS))
         found += descriptors.settle(known, inheritance)
         release()
         found += memory.settle(inheritance)

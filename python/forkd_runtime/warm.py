@@ -116,6 +116,7 @@ def warm(launch: Launch, spec: Spec) -> Warmed:
     inheritance = Inheritance()
     policy = hazards.Policy(spec.unsafe, spec.allow)
     found = _settle(launch, policy, inheritance)
+    gc.freeze()  # just collected: the collection to come has only new objects to look at
     if spec.script is not None:
         remember_source(spec.script_name, spec.script)  # settling forgot all sources
     sources = Sources()

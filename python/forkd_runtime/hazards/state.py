@@ -11,14 +11,16 @@ import signal
 import sys
 import types
 import warnings
-from typing import Any, List
+from typing import Any, Iterable, List, Tuple
 
 from forkd_runtime import syscalls
+from forkd_runtime.hazards.census import living
 from forkd_runtime.hazards.model import Hazard, cured, refused, warned
 from forkd_runtime.inherit import Inheritance
 
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)  # by the interpreter itself
+STREAMS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 _HOOKS = ("excepthook", "displayhook", "unraisablehook", "breakpointhook")
 
 
@@ -32,6 +34,8 @@ def release_event_loop() -> List[Hazard]:
     before = len(_open_loops())
     if getattr(events, "_event_loop_policy", None) is not None:
         events._event_loop_policy._local = type(events._event_loop_policy._local)()
+    if not before:
+        return []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
@@ -44,11 +48,8 @@ def release_event_loop() -> List[Hazard]:
 
 def _open_loops() -> List[str]:
     base: Any = sys.modules["asyncio.base_events"]
-    return [
-        repr(candidate)
-        for candidate in gc.get_objects()
-        if isinstance(candidate, base.BaseEventLoop) and not candidate.is_closed()
-    ]
+    loops = living((base.BaseEventLoop,))
+    return [repr(candidate) for candidate in loops if not candidate.is_closed()]
 
 
 def reset_interpreter(inheritance: Inheritance) -> List[Hazard]:
@@ -120,44 +121,48 @@ def _reset_signal(number: int) -> bool:
     return True
 
 
-def flush_streams() -> None:
+def settle_objects() -> List[Hazard]:
+    """Streams, names and random generators that the heap holds."""
+    generators, sequences = _generators(), _name_sequences()
+    objects = living((*STREAMS, *generators, *sequences))
+    flush_streams([one for one in objects if isinstance(one, STREAMS)])
+    for one in objects:
+        if isinstance(one, sequences):
+            vars(one).clear()
+    return _shared_generators([one for one in objects if isinstance(one, generators)])
+
+
+def flush_streams(streams: Iterable[Any]) -> None:
     """Text that is still buffered would be written by the parent and by every child."""
-    for candidate in gc.get_objects():
-        if isinstance(candidate, (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)):
-            try:
-                candidate.flush()
-            except Exception:  # closed, read-only or detached: it holds nothing
-                continue
+    for stream in streams:
+        try:
+            stream.flush()
+        except Exception:  # closed, read-only or detached: it holds nothing
+            continue
     syscalls.flush_c_streams()
 
 
-def shared_generators() -> List[Hazard]:
-    """Generator objects of the user: re-seeding them behind the user's back would be wrong."""
-    _forget_name_sequences()
+def _generators() -> Tuple[type, ...]:
     kinds: List[type] = [random.Random]
-    own = {id(random.__dict__.get("_inst"))}
+    if "numpy.random.mtrand" in sys.modules:
+        kinds.append(vars(sys.modules["numpy.random.mtrand"])["RandomState"])
+        kinds.append(vars(sys.modules["numpy.random"])["Generator"])
+    return tuple(kinds)
+
+
+def _shared_generators(found: Iterable[Any]) -> List[Hazard]:
+    """Generator objects of the user: re-seeding them behind the user's back would be wrong."""
     mtrand: Any = sys.modules.get("numpy.random.mtrand")
-    if mtrand is not None:
-        kinds += [mtrand.RandomState, sys.modules["numpy.random"].Generator]
-        own.add(id(mtrand._rand))
-    count = sum(
-        isinstance(candidate, tuple(kinds))
-        and not isinstance(candidate, random.SystemRandom)
-        and id(candidate) not in own
-        for candidate in gc.get_objects()
-    )
+    own = {id(random.__dict__.get("_inst")), id(getattr(mtrand, "_rand", None))}
+    count = sum(id(one) not in own and not isinstance(one, random.SystemRandom) for one in found)
     if not count:
         return []
     detail = "%d random generators made by warm-up give the same numbers in every child" % count
     return [warned("rng", detail)]
 
 
-def _forget_name_sequences() -> None:
+def _name_sequences() -> Tuple[type, ...]:
     """Names of semaphores and temporary files: made by generators that each process re-creates
     when its pid is new, but pids repeat over pid namespaces."""
     tempfile: Any = sys.modules.get("tempfile")
-    if tempfile is None:
-        return
-    for candidate in gc.get_objects():
-        if type(candidate) is tempfile._RandomNameSequence:
-            vars(candidate).clear()
+    return () if tempfile is None else (tempfile._RandomNameSequence,)

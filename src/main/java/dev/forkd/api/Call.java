@@ -143,7 +143,7 @@ final class Call {
   /** The raw body, of any length. */
   InputStream content() {
     return request.content().hasEntity()
-        ? request.content().inputStream()
+        ? new BodyStream(request.content().inputStream())
         : InputStream.nullInputStream();
   }
 

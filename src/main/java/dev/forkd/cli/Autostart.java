@@ -134,7 +134,8 @@ final class Autostart {
     }
   }
 
-  private static boolean answers(ForkdClient client) {
+  /** Whether a daemon is there. */
+  static boolean answers(ForkdClient client) {
     try {
       client.health(ASK);
       return true;

@@ -32,10 +32,15 @@ abstract class DaemonCommand implements Callable<Integer> {
   }
 
   @Override
-  public final Integer call() throws IOException {
+  public Integer call() throws IOException {
     try (ForkdClient client = session.client(url, token)) {
       return run(client);
     }
+  }
+
+  /** Whether the daemon that would be asked runs. */
+  final boolean runs() {
+    return session.runs(url, token);
   }
 
   /** Does the work; returns the exit code. */

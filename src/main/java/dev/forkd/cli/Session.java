@@ -30,6 +30,17 @@ record Session(Console console, Wiring wiring) {
     return client;
   }
 
+  /** Whether the daemon is there that {@link #client} would give a client of. */
+  boolean runs(String urlFlag, String tokenFlag) {
+    Optional<Endpoint> named = named(urlFlag);
+    if (named.isPresent() || wiring.daemon().isPresent()) {
+      return true; // one that is named is not ours to start
+    }
+    try (ForkdClient client = new ForkdClient(defaultEndpoint(), tokenFlag)) {
+      return Autostart.answers(client);
+    }
+  }
+
   /** The daemon that --url or FORKD_URL names. */
   Optional<Endpoint> named(String urlFlag) {
     String url = urlFlag.isEmpty() ? console.env("FORKD_URL") : urlFlag;

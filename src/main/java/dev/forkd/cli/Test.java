@@ -47,6 +47,11 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
   private List<String> allow = List.of();
 
   @Option(
+      names = "--no-daemon",
+      description = "Where no daemon runs: leave none behind; nothing is warm the next time.")
+  private boolean noDaemon;
+
+  @Option(
       names = {"-q", "--quiet"},
       description = "Say nothing of forkd's own.")
   private boolean quiet;
@@ -56,12 +61,27 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
   }
 
   @Override
-  int run(ForkdClient client) throws IOException {
+  public Integer call() throws IOException {
     options.check();
+    if (!noDaemon || runs()) {
+      return super.call();
+    }
+    try (PrivateDaemon daemon = PrivateDaemon.start(session);
+        ForkdClient client = daemon.client()) {
+      return run(client, daemon.state());
+    }
+  }
+
+  @Override
+  int run(ForkdClient client) throws IOException {
+    return run(client, session.directories().state());
+  }
+
+  private int run(ForkdClient client, Path state) throws IOException {
     ObjectNode settings = options.json(session.console());
     long began = System.nanoTime();
     Suite suite = suite();
-    Path notes = session.directories().state().resolve("tests");
+    Path notes = state.resolve("tests");
     try (Progress progress = new Progress(session.console());
         Run run =
             Run.of(
