@@ -5,11 +5,13 @@ import importlib.util
 import os
 import subprocess
 import sys
-from typing import Callable, Dict, List, NamedTuple
+import tempfile
+import time
+from typing import Callable, Dict, List, NamedTuple, Optional
 
 from containers import Bubblewrap, Crun, Peer
 from daemon import RECIPES, Daemon
-from figures import Figure, Section, timed
+from figures import Figure, Section
 from forks import RECIPE, TAG, THREADS
 
 DIRECTORY = os.path.join(RECIPES, RECIPE)
@@ -19,6 +21,9 @@ SLICES = 4
 COLD_STRIDE = 3
 TIMEOUT = 300.0
 COLD = "python3 -m pytest"
+CACHED = COLD + ", bytecode of the tests cached"
+# Asked of the fan-out: so many times faster than cold.
+WITH_SLICES, AT_BEST = 6.0, 8.0
 
 
 def _demo():
@@ -31,9 +36,10 @@ def _demo():
     return module
 
 
-def environment() -> Dict[str, str]:
-    plugins = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # as in the recipe
-    return dict(os.environ, PYTHONDONTWRITEBYTECODE="1", **THREADS, **plugins)
+def environment(bytecode: str = "") -> Dict[str, str]:
+    """As in the recipe; compiled tests are kept in `bytecode`, or not at all."""
+    more = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPYCACHEPREFIX": bytecode}
+    return dict(os.environ, PYTHONDONTWRITEBYTECODE="" if bytecode else "1", **THREADS, **more)
 
 
 class Checked:
@@ -43,12 +49,14 @@ class Checked:
         self._demo = demo
         self._expected = expected
 
-    def run(self, name: str, peer: Peer, slices: List[List[str]], more: List[str]) -> None:
+    def run(
+        self, name: str, peer: Peer, slices: List[List[str]], more: List[str], bytecode: str = ""
+    ) -> None:
         started = [
             subprocess.Popen(
                 peer.command(PYTEST + more + ["tests/" + f for f in files]),
                 cwd=DIRECTORY,
-                env=environment(),
+                env=environment(bytecode),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -60,8 +68,11 @@ class Checked:
         ran = [self._demo.Ran([], p.returncode, o, 0) for p, o in zip(started, outputs)]
         self.check(name, ran)
 
-    def fan_out(self, daemon: Daemon, slices: List) -> None:
-        self.check("forkd", self._demo.fan_out(daemon.client(), TAG, slices).ran)
+    def fan_out(self, daemon: Daemon, slices: List) -> float:
+        """Milliseconds until the last test has ended; the sandboxes are destroyed after that."""
+        done = self._demo.fan_out(daemon.client(), TAG, slices)
+        self.check("forkd", done.ran)
+        return done.total_ms
 
     def check(self, name: str, ran: List) -> None:
         counts = self._demo.total_counts(ran)
@@ -73,11 +84,15 @@ class Checked:
 
 
 class Way(NamedTuple):
-    """One way of running the suite; the slow ones are run in every `stride`-th round."""
+    """One way of running the suite; the slow ones are run in every `stride`-th round.
+
+    `run` may tell when the tests had ended, in milliseconds: then the rest was clearing up.
+    """
 
     name: str
-    run: Callable[[], None]
+    run: Callable[[], Optional[float]]
     stride: int
+    tests_ms: List[float]
     wall_ms: List[float]
     cpu_ms: List[float]
 
@@ -100,19 +115,40 @@ def suite(daemon: Daemon, rounds: int) -> List[Section]:
         for name, peer, slices, more in peers(wall, files, [s.files for s in plan[SLICES]]):
             peers_alive.callback(peer.close)
             run = functools.partial(checked.run, name, peer, slices, more)
-            ways.append(Way(name, run, COLD_STRIDE, [], []))
+            ways.append(Way(name, run, COLD_STRIDE, [], [], []))
+        bytecode = peers_alive.enter_context(tempfile.TemporaryDirectory())
+        cached = functools.partial(checked.run, CACHED, Peer(), [files], [], bytecode)
+        ways.insert(1, Way(CACHED, cached, COLD_STRIDE, [], [], []))
         for n in WORKERS:
             run = functools.partial(checked.fan_out, daemon, plan[n])
-            ways.append(Way("forkd, %d child%s" % (n, "" if n == 1 else "ren"), run, 1, [], []))
+            ways.append(Way(forkd(n), run, 1, [], [], []))
         take_turns(daemon, ways, rounds)
     for way in ways:
         reference = "" if way.name == COLD else COLD
-        wall.add(Figure(way.name, "ms", way.wall_ms, reference))
+        wall.add(Figure(way.name, "ms", way.tests_ms or way.wall_ms, reference))
+        if way.tests_ms:
+            wall.add(Figure(way.name + ", until they are destroyed", "ms", way.wall_ms, COLD))
         if way.name.startswith(Bubblewrap.NAME):
             cpu.skip(way.name + ": it does not wait for its processes, so nobody learns their time")
         else:
             cpu.add(Figure(way.name, "ms", way.cpu_ms, reference))
+    judge(wall)
     return [wall, cpu]
+
+
+def forkd(n: int) -> str:
+    return "forkd, %d child%s" % (n, "" if n == 1 else "ren")
+
+
+def judge(wall: Section) -> None:
+    """Holds the figures of forkd against what is asked of them."""
+    by_name = {figure.name: figure for figure in wall.figures}
+    cold = by_name[COLD].median()
+    fan_outs = [by_name[forkd(n)] for n in WORKERS]
+    best = min(fan_outs, key=Figure.median)
+    for figure, times in ((by_name[forkd(SLICES)], WITH_SLICES), (best, AT_BEST)):
+        figure.bound = "%.0f times faster than cold" % times
+        figure.holds = cold / figure.median() >= times
 
 
 def take_turns(daemon: Daemon, ways: List[Way], rounds: int) -> None:
@@ -123,8 +159,12 @@ def take_turns(daemon: Daemon, ways: List[Way], rounds: int) -> None:
         for way in ways:
             if number % way.stride == 0:
                 before = cpu_ms(daemon)
-                way.wall_ms.append(timed(way.run))
+                start = time.perf_counter()
+                tests_ms = way.run()
+                way.wall_ms.append((time.perf_counter() - start) * 1000)
                 way.cpu_ms.append(cpu_ms(daemon) - before)
+                if tests_ms is not None:
+                    way.tests_ms.append(tests_ms)
 
 
 def cpu_ms(daemon: Daemon) -> float:

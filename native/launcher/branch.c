@@ -16,59 +16,11 @@
 #include "pids.h"
 #include "sys.h"
 #include "transplant.h"
-#include "tree.h"
 
 static void fail(struct template *t, const struct error *why) {
   struct error e;
   FAIL(&e, why->kind, "branching: %.400s", why->message);
   template_end(t, &e);
-}
-
-// --- Files --------------------------------------------------------------------------------------
-
-static int clone_part(int from_dir, const char *from_name, const char *to_path, const char *part,
-                      struct tree_copied *told, struct error *e) {
-  const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-  char path[4352];
-  snprintf(path, sizeof path, "%s/%s", to_path, part);
-  cleanup_fd int from = openat(from_dir, from_name, flags);
-  if (from < 0) return FAIL_ERRNO(e, "opening the sandbox's %s", from_name);
-  cleanup_fd int to = open(path, flags);
-  if (to < 0) return FAIL_ERRNO(e, "opening %s", part);
-  return tree_clone(from, to, told, e);
-}
-
-// In the job: the writable layer, and the two directories that are no part of it.
-static void copy_files(const void *plan, struct job_result *result) {
-  const struct branch *b = plan;
-  struct tree_copied told = {0};
-  struct error *e = &result->error;
-  char path[48];
-  snprintf(path, sizeof path, "/proc/%d/root", b->agent);
-  cleanup_fd int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (root < 0) {
-    FAIL_ERRNO(e, "opening the root of the sandbox");
-    return;
-  }
-  if (!sys_pidfd_alive(b->agent_pidfd)) { // else it may be the root of who has the pid now
-    FAIL(e, ERR_RUNTIME, "the sandbox has ended");
-    return;
-  }
-  const char *to = b->deltas[0]->path;
-  if (clone_part(b->upper, "u", to, "u", &told, e) < 0 ||
-      clone_part(root, "tmp", to, "tmp", &told, e) < 0 ||
-      clone_part(root, "dev/shm", to, "shm", &told, e) < 0)
-    return;
-  result->copied = told.bytes;
-}
-
-static int start_job(struct launcher *l, struct template *t, job_work *work, struct error *e) {
-  int entries[C_COUNT];
-  size_t count;
-  if (cgroup_open_entries(&l->cgroups, &t->cgroup, entries, &count, e) < 0) return -1;
-  int done = job_start(&t->branch->job, work, t->branch, entries, count, e);
-  while (count) close(entries[--count]);
-  return done;
 }
 
 // --- The request --------------------------------------------------------------------------------
@@ -108,14 +60,16 @@ static int write_request(struct branch *b, const struct template *root, const ch
 static int inherit_deltas(struct launcher *l, struct branch *b, const struct template *source,
                           struct error *e) {
   const struct branch *older = source->branch;
-  size_t count = older ? older->delta_count : 0;
-  if (count == DELTAS_MAX)
-    return FAIL(e, ERR_EXHAUSTED, "a chain of branches has at most %d links", DELTAS_MAX);
+  b->links = older ? older->links + 1 : 1;
+  if (b->links > BRANCHES_MAX)
+    return FAIL(e, ERR_EXHAUSTED, "a chain of branches has at most %d links", BRANCHES_MAX);
   b->deltas[0] = delta_create(l->run_dir, ++l->last_delta, e);
   if (!b->deltas[0]) return -1;
   b->delta_count = 1;
-  for (size_t i = 0; i < count; i++)
+  for (size_t i = 0; older && i < older->delta_count; i++)
     b->deltas[b->delta_count++] = delta_share(older->deltas[i]);
+  if (source->warm && source->warm->delta && delta_has_layer(source->warm->delta))
+    b->deltas[b->delta_count++] = delta_share(source->warm->delta);
   return 0;
 }
 
@@ -146,10 +100,10 @@ static int parse(const struct frame *f, struct asked *a, struct error *e) {
 static int prepare(struct launcher *l, struct branch *b, struct sandbox *s, struct template *root,
                    const struct asked *a, struct error *e) {
   snprintf(b->root, sizeof b->root, "%s", root->spec.name);
-  b->agent = s->pid;
   if (freeze_check(b, s, (pid_t)a->pid, e) < 0 || open_ends(b, s, e) < 0 ||
       inherit_deltas(l, b, s->template, e) < 0)
     return -1;
+  b->files = (struct written){b->upper, s->pid, b->agent_pidfd, b->deltas[0]->path};
   return write_request(b, root, a->name, a->timeout_ms, e);
 }
 
@@ -175,7 +129,7 @@ static int begin(struct launcher *l, uint32_t request, const struct asked *a, st
   struct branch *b = calloc(1, sizeof *b);
   if (!b) return FAIL(e, ERR_EXHAUSTED, "out of memory");
   *b = (struct branch){.frozen_pidfd = -1, .agent_pidfd = -1, .upper = -1, .near = -1,
-                       .far = -1, .log = -1, .job = {-1, -1}};
+                       .far = -1, .log = -1};
   if (prepare(l, b, s, root, a, e) < 0 || create(l, request, b, e) < 0) {
     branch_free(b);
     return -1;
@@ -185,7 +139,7 @@ static int begin(struct launcher *l, uint32_t request, const struct asked *a, st
   char group[NAME_MAX_LENGTH + 4];
   snprintf(group, sizeof group, "t-%s", t->spec.name);
   if (cgroup_create(&l->cgroups, &t->cgroup, group, &t->spec.limits, &why) < 0 ||
-      start_job(l, t, copy_files, &why) < 0)
+      template_start_job(l, t, written_copy, &b->files, &why) < 0)
     fail(t, &why);
   return 0;
 }
@@ -266,7 +220,7 @@ static void begin_transplant(struct template *t) {
   struct branch *b = t->branch;
   if (b->step != B_SEEDING || !b->entered || !b->parked) return;
   b->step = B_TRANSPLANT;
-  if (job_start(&b->job, copy_memory, t, NULL, 0, &e) < 0) fail(t, &e);
+  if (job_start(&t->job, copy_memory, t, NULL, 0, &e) < 0) fail(t, &e);
 }
 
 // The zygote's word is checked: a process that is not where it should be is none of ours.
@@ -335,29 +289,23 @@ static void files_copied(struct launcher *l, struct template *t) {
     fail(t, &e);
 }
 
-void branch_job(struct launcher *l, struct template *t) {
-  struct job_result result;
+void branch_job(struct launcher *l, struct template *t, const struct job_result *result) {
   struct branch *b = t->branch;
-  job_take(&b->job, &result);
-  if (t->state >= T_ENDING) return;
-  b->copied += result.copied;
-  if (result.error.message[0]) {
-    fail(t, &result.error);
+  b->copied += result->copied;
+  if (result->error.message[0]) {
+    fail(t, &result->error);
   } else if (b->step == B_FILES) {
     files_copied(l, t);
   } else {
-    b->resident = result.resident;
+    b->resident = result->resident;
     b->step = B_DONE;
     sys_pidfd_kill(b->frozen_pidfd, SIGKILL);
   }
 }
 
 void branch_stop(struct branch *b) {
-  job_kill(&b->job);
   if (b->frozen_pidfd >= 0) sys_pidfd_kill(b->frozen_pidfd, SIGKILL);
 }
-
-bool branch_stopped(const struct branch *b) { return b->job.pidfd < 0; }
 
 static void close_if(int fd) {
   if (fd >= 0) close(fd);

@@ -12,6 +12,7 @@
 #include "../common/frame.h"
 #include "delta.h"
 #include "job.h"
+#include "written.h"
 #include "protocol.h"
 
 struct launcher;
@@ -32,16 +33,16 @@ struct branch {
   char root[NAME_MAX_LENGTH + 1]; // the template that was warmed, not branched
   enum branch_step step;
   struct delta *deltas[DELTAS_MAX]; // newest first
-  size_t delta_count;
+  size_t delta_count, links;       // links: branches from here to the root
   struct buffer request;           // L_TEMPLATE as the holder gets it
-  pid_t frozen, agent;
+  pid_t frozen;
   int frozen_pidfd, agent_pidfd;
   int upper;                       // of the sandbox: a copy of its descriptor
   int near, far;                   // ends of the zygote's channel until somebody has them
   int log;                         // the zygote's output
   uint32_t serial;                 // of the request to the root's zygote
   bool entered, parked;
-  struct job job;
+  struct written files;            // what the first job copies
   int64_t copied, resident;        // bytes
 };
 
@@ -56,11 +57,10 @@ bool branch_entered(struct launcher *l, struct template *root, const struct fram
 bool branch_refused(struct launcher *l, struct template *root, const struct frame *f,
                     const struct error *why);
 bool branch_left(struct launcher *l, const char *name);
-// Its job has something to say.
-void branch_job(struct launcher *l, struct template *t);
+// What its job has done.
+void branch_job(struct launcher *l, struct template *t, const struct job_result *result);
 // Asks again what could not be asked; gives the root's zygote its request.
 void branch_tick(struct launcher *l, struct template *t);
-// It ends: nothing of it may go on. False while something still does.
+// It ends: nothing of it may go on.
 void branch_stop(struct branch *b);
-bool branch_stopped(const struct branch *b);
 void branch_free(struct branch *b);

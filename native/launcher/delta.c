@@ -12,13 +12,14 @@
 
 #include "../common/cleanup.h"
 
-#define PREFIX "branch-"
+#define PREFIX "delta-"
+
+static const struct {
+  const char *name;
+  mode_t mode;
+} parts[] = {{"u", 0755}, {"tmp", 01777}, {"shm", 01777}};
 
 static int fill(const struct delta *d, struct error *e) {
-  static const struct {
-    const char *name;
-    mode_t mode;
-  } parts[] = {{"u", 0755}, {"tmp", 01777}, {"shm", 01777}};
   if (mkdir(d->path, 0700) < 0) return FAIL_ERRNO(e, "mkdir %s", d->path);
   if (mount("tmpfs", d->path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") < 0)
     return FAIL_ERRNO(e, "mounting a tmpfs on %s", d->path);
@@ -55,6 +56,20 @@ void delta_release(struct delta *d) {
   rmdir(d->path);
   free(d->path);
   free(d);
+}
+
+bool delta_trim(const struct delta *d) {
+  bool left = false;
+  cleanup_fd int dir = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (dir < 0) return true; // all parts stay: a layer too many does no harm
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+    if (unlinkat(dir, parts[i].name, AT_REMOVEDIR) < 0) left = true; // something is in it
+  return left;
+}
+
+bool delta_has_layer(const struct delta *d) {
+  cleanup_fd int dir = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  return dir >= 0 && faccessat(dir, "u", F_OK, 0) == 0;
 }
 
 void deltas_sweep(int run_dir) {

@@ -134,7 +134,7 @@ static void sooner(int64_t *wake, int64_t at) {
 int next_wake(const struct launcher *l, int64_t now) {
   int64_t wake = -1;
   for (const struct template *t = l->templates; t; t = t->next) {
-    if (t->state <= T_WARMING) sooner(&wake, t->deadline);
+    if (t->state < T_READY) sooner(&wake, t->deadline);
     if (t->state == T_REMOVING) sooner(&wake, now + BUSY_RETRY_MS);
     for (const struct batch *b = t->batches; b; b = b->next) sooner(&wake, b->deadline);
     for (const struct sandbox *s = t->sandboxes; s; s = s->next) {

@@ -17,9 +17,10 @@ struct family {
   int log;               // its stdout and stderr
   int entries[3];        // control groups of the template: each takes "0"
   size_t entry_count;
-  char overlay[2048];    // lowerdir=… as the warden mounts it, relative to its root
+  char lower[2048];      // the layers as the warden mounts them, relative to its root
   int deltas[DELTAS_MAX]; // mounts of spec.deltas, not attached yet
-  bool seeded_tmp, seeded_shm; // a branch has something for them
+  int warm;               // mount of spec.warm
+  bool seeded_tmp, seeded_shm; // a branch has something for them: b/0/tmp, b/0/shm
   bool maskable[MASKS_MAX]; // see masks.h: found by the holder, for all sandboxes
   struct filter zygote_filter, sandbox_filter;
 };
@@ -41,8 +42,9 @@ _Noreturn void warden_main(struct family *f);
 // fails and is closed by a successful exec.
 _Noreturn void zygote_main(struct family *f, int report);
 
-// Puts the image into the private tmpfs that is the working directory: l/0, l/1, …, and above it
-// what branched sandboxes had written: b/0, b/1, … Fills overlay.
+// Puts the image into the private tmpfs that is the working directory: l/0, l/1, …, above it what
+// branched sandboxes had written: b/0, b/1, …, and above that w, what warm-up will have written.
+// Fills lower, without w.
 int layers_attach(struct family *f, struct error *e);
 // Takes hold of the deltas, which lie where the private tmpfs will be mounted.
 int deltas_open(struct family *f, struct error *e);

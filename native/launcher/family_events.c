@@ -85,8 +85,13 @@ void template_barren(struct launcher *l, struct template *t) {
   struct error why;
   t->zygote_alive = false;
   FAIL(&why, ERR_RUNTIME, "the warm interpreter of template %s has ended", t->spec.name);
-  if (t->state <= T_WARMING) {
-    if (t->end.exit_code >= 0)
+  if (t->state < T_READY) {
+    if (cgroup_oom_kills(&l->cgroups, &t->cgroup) > 0)
+      FAIL(&why, ERR_RUNTIME,
+           "the kernel ended the interpreter for want of memory before it was warm (what warm-up "
+           "has written counts twice while it is copied); limit: %lld bytes",
+           (long long)t->spec.limits.memory_bytes);
+    else if (t->end.exit_code >= 0)
       FAIL(&why, ERR_RUNTIME, "the interpreter ended with exit code %d before it was warm",
            t->end.exit_code);
     else
@@ -104,12 +109,21 @@ void template_barren(struct launcher *l, struct template *t) {
     if (s->state < S_LIVE) sandbox_end(s, &why);
 }
 
+void template_ready(struct launcher *l, struct template *t, const struct frame *warmed) {
+  t->state = T_READY;
+  reply_template_ready(l, t, warmed);
+  t->request = 0;
+}
+
 static void hear_warmed(struct launcher *l, struct template *t, const struct frame *f) {
   if (t->state != T_WARMING) return;
   for (int i = 0; i < LOG_MAX / LOG_CHUNK / LOG_CHUNKS_PER_TURN; i++) hear_log(l, t);
-  t->state = T_READY;
-  reply_template_ready(l, t, f);
-  t->request = 0;
+  if (t->warm) {
+    struct error why;
+    if (warm_files_freeze(l, t, f, &why) < 0) template_end(t, &why);
+    return;
+  }
+  template_ready(l, t, f);
 }
 
 static int hear_entered(struct launcher *l, struct template *t, const struct frame *f,
@@ -163,7 +177,7 @@ static int hear_zygote_error(struct launcher *l, struct template *t, const struc
   struct error why = failure_of(f);
   struct sandbox *s = sandbox_of_serial(t, f->id);
   if (!s && branch_refused(l, t, f, &why)) return 0;
-  if (t->state <= T_WARMING) {
+  if (t->state < T_READY) {
     if (frame_text(f, K_TRACEBACK, &t->traceback, e) < 0) return -1;
     template_end(t, &why);
   } else if (s && s->state == S_ENTERING) {
@@ -215,7 +229,9 @@ static int hear_started(struct launcher *l, struct template *t, struct error *e)
   char path[48];
   if (t->state != T_BUILDING) return FAIL(e, ERR_INVALID, "STARTED twice");
   t->zygote = channel_take_fd(&t->warden);
-  if (t->zygote < 0) return FAIL(e, ERR_INVALID, "STARTED without a process");
+  t->upper = channel_take_fd(&t->warden);
+  if (t->zygote < 0 || t->upper < 0)
+    return FAIL(e, ERR_INVALID, "STARTED without a process and its files");
   t->zygote_pid = pid_of_pidfd(t->zygote);
   snprintf(path, sizeof path, "/proc/%d/ns/pid", t->zygote_pid);
   t->pid_namespace = open(path, O_RDONLY | O_CLOEXEC);

@@ -5,6 +5,7 @@
 #pragma once
 #include "../common/channel.h"
 #include "branch.h"
+#include "warm_files.h"
 #include "cgroup.h"
 #include "protocol.h"
 #include "seccomp.h"
@@ -85,6 +86,7 @@ enum template_state {
   T_COPYING,  // of a branch: its files are copied, no process of it exists yet
   T_BUILDING, // holder and warden prepare
   T_WARMING,  // the interpreter runs, WARM is not answered
+  T_FREEZING, // it is warm; what it has written becomes a layer of its sandboxes
   T_READY,
   T_BARREN,   // the zygote is dead: no more forks, but the sandboxes live on
   T_ENDING,   // the holder was killed, or died
@@ -97,6 +99,8 @@ struct template {
   enum template_state state;
   struct template_spec spec;
   struct branch *branch;      // NULL: warmed from an image
+  struct warm_files *warm;    // NULL: a branch, or without a runtime
+  struct job job;             // one at a time
   struct buffer request_copy; // L_TEMPLATE, for its branches
   uint32_t request; // L_TEMPLATE, until it is answered (then 0)
   uint32_t discards[DISCARDS_MAX];
@@ -104,6 +108,7 @@ struct template {
   int64_t deadline;
   int64_t progress; // when a sandbox last came nearer to its end
   int holder, zygote, pid_namespace, userns, log; // pidfds, namespaces, a pipe
+  int upper; // directory that holds the zygote's writable layer, u
   bool holder_alive, zygote_alive, end_told;
   size_t seeds_owed; // answers to SEED that its zygote has not given
   struct channel warden, zygote_channel;
@@ -168,6 +173,11 @@ int template_start(struct launcher *l, struct template *t, const struct frame *r
 // Kills the family; `why` (NULL: as asked) is what its open requests are told.
 void template_end(struct template *t, const struct error *why);
 void template_tick(struct launcher *l, struct template *t, int64_t now);
+// Its job has something to say.
+void template_job(struct launcher *l, struct template *t);
+// Starts a job in the template's control groups; `plan` must live until it has been taken.
+int template_start_job(struct launcher *l, struct template *t, job_work *work, const void *plan,
+                       struct error *e);
 void template_free(struct template *t);
 
 // family_events.c: what a template's channels say.
@@ -175,6 +185,8 @@ void hear_log(struct launcher *l, struct template *t);
 void hear_zygote(struct launcher *l, struct template *t);
 void hear_warden(struct launcher *l, struct template *t);
 void hear_holder(struct launcher *l, struct template *t);
+// It can be forked now: answers the request with what the zygote has said.
+void template_ready(struct launcher *l, struct template *t, const struct frame *warmed);
 // Its interpreter has ended: no more forks.
 void template_barren(struct launcher *l, struct template *t);
 

@@ -84,6 +84,18 @@ int deltas_open(struct family *f, struct error *e) {
     f->deltas[i] = sys_open_tree(AT_FDCWD, f->spec.deltas[i], OPEN_TREE_CLONE_FLAG | O_CLOEXEC);
     if (f->deltas[i] < 0) return FAIL_ERRNO(e, "opening %s", f->spec.deltas[i]);
   }
+  if (!f->spec.warm) return 0;
+  f->warm = sys_open_tree(AT_FDCWD, f->spec.warm, OPEN_TREE_CLONE_FLAG | O_CLOEXEC);
+  return f->warm < 0 ? FAIL_ERRNO(e, "opening %s", f->spec.warm) : 0;
+}
+
+// Empty still, and no layer of the template itself.
+static int attach_warm(const struct family *f, struct error *e) {
+  const struct layer delta = {.path = f->spec.warm};
+  if (!f->spec.warm) return 0;
+  if (mkdir("w", 0755) < 0) return FAIL_ERRNO(e, "mkdir w");
+  if (attach_tree(f->warm, &delta, -1, "w", e) < 0) return -1;
+  close(f->warm);
   return 0;
 }
 
@@ -97,7 +109,7 @@ static int attach_deltas(struct family *f, size_t *used, struct error *e) {
     if (mkdir(to, 0755) < 0) return FAIL_ERRNO(e, "mkdir %s", to);
     if (attach_tree(f->deltas[i], &delta, -1, to, e) < 0) return -1;
     close(f->deltas[i]);
-    *used += (size_t)snprintf(f->overlay + *used, sizeof f->overlay - *used, "%s/u:", to);
+    *used += (size_t)snprintf(f->lower + *used, sizeof f->lower - *used, "%s/u:", to);
   }
   f->seeded_tmp = f->spec.deltas[0] && has_entries("b/0/tmp");
   f->seeded_shm = f->spec.deltas[0] && has_entries("b/0/shm");
@@ -105,9 +117,9 @@ static int attach_deltas(struct family *f, size_t *used, struct error *e) {
 }
 
 int layers_attach(struct family *f, struct error *e) {
-  size_t used = (size_t)snprintf(f->overlay, sizeof f->overlay, "lowerdir=");
-  if (attach_deltas(f, &used, e) < 0) return -1;
-  used += (size_t)snprintf(f->overlay + used, sizeof f->overlay - used, "k");
+  size_t used = 0;
+  if (attach_warm(f, e) < 0 || attach_deltas(f, &used, e) < 0) return -1;
+  used += (size_t)snprintf(f->lower + used, sizeof f->lower - used, "k");
   if (mkdir("l", 0755) < 0) return FAIL_ERRNO(e, "mkdir l");
   for (size_t i = 0; i < f->spec.layer_count; i++) {
     const struct layer *layer = &f->spec.layers[i];
@@ -119,8 +131,8 @@ int layers_attach(struct family *f, struct error *e) {
     if (done < 0) return -1;
     // h hides what the base has; what a recipe puts in its place, in a layer above, is seen.
     bool base = i + 1 == f->spec.layer_count;
-    used += (size_t)snprintf(f->overlay + used, sizeof f->overlay - used, "%s:%s",
-                             base ? ":h" : "", to);
+    used += (size_t)snprintf(f->lower + used, sizeof f->lower - used, "%s:%s", base ? ":h" : "",
+                             to);
   }
   return 0;
 }

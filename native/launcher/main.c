@@ -79,7 +79,7 @@ static nfds_t fill(struct launcher *l, struct pollfd *fds) {
     add(fds, &n, early ? -1 : t->zygote_channel.in, zygote);
     add(fds, &n, t->warden.in, channel_events(&t->warden));
     add(fds, &n, t->holder_alive ? t->holder : -1, POLLIN);
-    add(fds, &n, t->branch ? t->branch->job.pipe : -1, POLLIN);
+    add(fds, &n, t->job.pipe, POLLIN);
   }
   return n;
 }
@@ -94,7 +94,7 @@ static void serve_template(struct launcher *l, struct template *t, const struct 
   if (fds[2].revents & ~POLLOUT) hear_warden(l, t);
   if (fds[1].revents & ~POLLOUT) hear_zygote(l, t);
   if (fds[3].revents) hear_holder(l, t);
-  if (fds[4].revents) branch_job(l, t);
+  if (fds[4].revents) template_job(l, t);
 }
 
 static void tick(struct launcher *l) {

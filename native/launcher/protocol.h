@@ -19,7 +19,7 @@ enum zygote_frame {
 enum warden_frame {
   W_CREATE = 0x50, // hostname, machine_id, limits of its file systems; descriptors: see fork.c
   W_ABORT = 0x51,  // kill a sandbox that is still being made
-  W_STARTED = 0xD0, // the zygote executes its interpreter; descriptor: its pidfd
+  W_STARTED = 0xD0, // the interpreter is executed; descriptors: pidfd, its writable layer
   W_CREATED = 0xD1, // descriptors: the agent's pidfd, its writable layer
   W_FAILED = 0xD2,  // kind, message; nothing of the sandbox is left
   W_ENDED = 0xD3,   // exit_code or signal of an agent
@@ -31,7 +31,7 @@ enum launcher_key {
   K_RUN_DIR = 64, K_INSTANCE, K_LAYER, K_IDMAP, K_COPY, K_HIDDEN, K_WRITABLE, K_UID_BASE,
   K_MEMORY_BYTES, K_PIDS_MAX, K_CPU_MILLIS, K_DISK_BYTES, K_TMP_BYTES, K_SHM_BYTES, K_TEMPLATE,
   K_CHILD, K_MACHINE_ID, K_OUTCOME, K_RUNTIME_PID, K_OOM_KILLS, K_RUNTIME_DIR, K_HOSTNAME,
-  K_FRONT = 90, K_DELTA = 92, K_RESIDENT,
+  K_FRONT = 90, K_DELTA = 92, K_RESIDENT, K_WARM,
 };
 
 // Of the name under which a zygote knows a fork that became the zygote of a branch: no sandbox can

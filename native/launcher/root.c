@@ -46,20 +46,31 @@ static int write_identity(const struct root_plan *plan, struct error *e) {
   return create_file(etc, "hosts", text, 0644, e);
 }
 
+// Whether warm-up has left something there: empty parts are gone before the first sandbox is made.
+static bool is_warm(const struct root_plan *plan, const char *part) {
+  return !plan->is_template && access(part, F_OK) == 0;
+}
+
+static const char *seed_of(const struct root_plan *plan, const char *warm, bool branched,
+                           const char *branch) {
+  return is_warm(plan, warm) ? warm : branched ? branch : NULL;
+}
+
 static int mount_overlay(const struct family *f, const struct root_plan *plan, struct error *e) {
-  char options[sizeof f->overlay + 64];
+  char options[sizeof f->lower + 96];
   if (mount_tmpfs("m", "755", plan->files.disk_bytes, MS_NOSUID | MS_NODEV, e) < 0) return -1;
   if (mkdir("m/u", 0755) < 0 || mkdir("m/w", 0755) < 0 || mkdir("m/r", 0755) < 0)
     return FAIL_ERRNO(e, "mkdir of the writable layer");
   if (write_identity(plan, e) < 0) return -1;
   // Relative, so that /proc/mounts of the sandbox tells nothing about the host.
-  snprintf(options, sizeof options, "%s,upperdir=m/u,workdir=m/w,userxattr", f->overlay);
+  snprintf(options, sizeof options, "lowerdir=%s%s,upperdir=m/u,workdir=m/w,userxattr",
+           is_warm(plan, "w/u") ? "w/u:" : "", f->lower);
   if (mount("overlay", "m/r", "overlay", MS_NOSUID | MS_NODEV, options) < 0)
     return FAIL_ERRNO(e, "mounting the root (overlay)");
   return 0;
 }
 
-// A tmpfs of its own; in a branch with what had been there.
+// A tmpfs of its own; with what had been there in the template or the branched sandbox.
 static int mount_scratch(const char *path, int64_t bytes, const char *seed, const char *aside,
                          struct error *e) {
   const unsigned long flags = MS_NOSUID | MS_NODEV;
@@ -85,10 +96,10 @@ static int mount_kernel(const struct family *f, const struct root_plan *plan, st
   if (mount("devpts", "m/r/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
             "newinstance,ptmxmode=0666,mode=0620") < 0)
     return FAIL_ERRNO(e, "mounting /dev/pts");
-  if (mount_scratch("m/r/dev/shm", plan->files.shm_bytes, f->seeded_shm ? "b/0/shm" : NULL, "s",
-                    e) < 0)
-    return -1;
-  return mount_scratch("m/r/tmp", plan->files.tmp_bytes, f->seeded_tmp ? "b/0/tmp" : NULL, "t", e);
+  const char *shm = seed_of(plan, "w/shm", f->seeded_shm, "b/0/shm");
+  const char *tmp = seed_of(plan, "w/tmp", f->seeded_tmp, "b/0/tmp");
+  if (mount_scratch("m/r/dev/shm", plan->files.shm_bytes, shm, "s", e) < 0) return -1;
+  return mount_scratch("m/r/tmp", plan->files.tmp_bytes, tmp, "t", e);
 }
 
 static int pivot(struct error *e) {
@@ -103,7 +114,7 @@ int root_enter(const struct family *f, struct root_plan *plan, struct error *e) 
   if (mount_overlay(f, plan, e) < 0 || mount_kernel(f, plan, e) < 0) return -1;
   plan->upper = open("m", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (plan->upper < 0) return FAIL_ERRNO(e, "opening the writable layer");
-  if (plan->with_runtime && mount("python", "m/r/.forkd/python", NULL, MS_BIND, NULL) < 0)
+  if (plan->is_template && mount("python", "m/r/.forkd/python", NULL, MS_BIND, NULL) < 0)
     return FAIL_ERRNO(e, "binding the runtime's files");
   if (masks_apply(f, "m/r", e) < 0 || pivot(e) < 0) return -1;
   umask(0022);

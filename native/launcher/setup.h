@@ -5,7 +5,7 @@
 struct root_plan {
   const char *hostname, *machine_id;
   struct file_limits files;
-  bool with_runtime; // the template sees the runtime's Python files
+  bool is_template;  // sees the runtime's Python files, and not what it will have written
   int upper;         // made by root_enter: the directory that holds the writable layer, u
 };
 

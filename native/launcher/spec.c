@@ -105,6 +105,8 @@ static int parse_places(const struct frame *f, struct template_spec *out, struct
   if (check_paths("a writable path", out->writable, e) < 0) return -1;
   if (frame_texts(f, K_DELTA, PATHS_MAX, &out->deltas, e) < 0) return -1;
   if (check_paths("a delta", out->deltas, e) < 0) return -1;
+  if (frame_text(f, K_WARM, &out->warm, e) < 0) return -1;
+  if (out->warm && check_path("a delta", out->warm, e) < 0) return -1;
   if (required_text(f, K_RUNTIME_DIR, "runtime_dir", &out->runtime_dir, e) < 0) return -1;
   if (check_path("runtime_dir", out->runtime_dir, e) < 0) return -1;
   if (frame_text(f, K_FRONT, &out->front, e) < 0) return -1;
@@ -137,6 +139,7 @@ void template_spec_free(struct template_spec *spec) {
   text_list_free(&spec->hidden);
   text_list_free(&spec->writable);
   text_list_free(&spec->deltas);
+  free(spec->warm);
   text_list_free(&spec->argv);
   text_list_free(&spec->env);
   free(spec->name);

@@ -20,6 +20,7 @@ struct template_spec {
   uid_t uid_base;
   char **argv, **env;
   char *cwd, *hostname, *runtime_dir;
+  char *warm;  // where what warm-up writes is kept; NULL: it has none, or is a branch
   char *front; // NULL: the interpreter stays where it is
   int64_t timeout_ms;
   struct limits limits;

@@ -97,9 +97,11 @@ static int send_spec(struct launcher *l, struct template *t, const struct frame 
   size_t cursor = 0;
   struct frame_writer w = frame_begin(&t->warden.output, L_TEMPLATE, 0);
   while (frame_next(request, &cursor, &field))
-    if (field.key != K_DATA && field.key != K_RUN_DIR && field.key != K_FDS)
+    if (field.key != K_DATA && field.key != K_RUN_DIR && field.key != K_FDS &&
+        field.key != K_WARM)
       put_bytes(&w, field.key, field.bytes, field.length);
   put_text(&w, K_RUN_DIR, l->run_dir);
+  if (t->warm) put_text(&w, K_WARM, t->warm->delta->path);
   put_int(&w, K_FDS, (int64_t)entries);
   return frame_end(&w, e);
 }
@@ -160,7 +162,8 @@ int template_add(struct launcher *l, uint32_t request, struct template_spec *spe
   t->branch = branch;
   t->request = request;
   t->deadline = now_ms() + spec->timeout_ms;
-  t->holder = t->zygote = t->pid_namespace = t->userns = t->log = -1;
+  t->holder = t->zygote = t->pid_namespace = t->userns = t->log = t->upper = -1;
+  t->job = (struct job){-1, -1};
   t->warden = t->zygote_channel = (struct channel){.in = -1, .out = -1};
   t->end = (struct ending){-1, -1};
   t->next = l->templates;
@@ -188,6 +191,7 @@ int template_create(struct launcher *l, const struct frame *request, struct temp
   // From here on the request is answered when the template has been taken down again.
   if (keep_request(t, request, &why) < 0 ||
       cgroup_create(&l->cgroups, &t->cgroup, group, &t->spec.limits, &why) < 0 ||
+      (t->spec.argv[0] && warm_files_prepare(l, t, &why) < 0) ||
       template_start(l, t, request, &why) < 0)
     template_end(t, &why);
   return 0;
@@ -199,6 +203,7 @@ void template_end(struct template *t, const struct error *why) {
     FAIL(&t->failure, ERR_RUNTIME, "template %s was discarded", t->spec.name);
   if (t->state >= T_ENDING) return;
   t->state = T_ENDING;
+  job_kill(&t->job);
   if (t->branch) branch_stop(t->branch);
   if (t->holder_alive) sys_pidfd_kill(t->holder, SIGKILL);
 }
@@ -213,7 +218,7 @@ static void answer_end(struct launcher *l, struct template *t) {
 
 static void check_deadline(struct template *t, int64_t now) {
   struct error why;
-  if (t->state > T_WARMING || now < t->deadline) return;
+  if (t->state >= T_READY || now < t->deadline) return;
   FAIL(&why, ERR_TIMEOUT, "template %s was not warm at its deadline of %lld ms", t->spec.name,
        (long long)t->spec.timeout_ms);
   template_end(t, &why);
@@ -245,9 +250,27 @@ void template_tick(struct launcher *l, struct template *t, int64_t now) {
     sandbox_free(s);
   }
   if (t->state != T_REMOVING || t->sandboxes || t->batches) return;
-  if (t->branch && !branch_stopped(t->branch)) return;
+  if (t->job.pidfd >= 0) return;
   t->oom_kills = cgroup_oom_kills(&l->cgroups, &t->cgroup);
   if (cgroup_remove(&l->cgroups, &t->cgroup) == 1 || now >= t->deadline) answer_end(l, t);
+}
+
+int template_start_job(struct launcher *l, struct template *t, job_work *work, const void *plan,
+                       struct error *e) {
+  int entries[C_COUNT];
+  size_t count;
+  if (cgroup_open_entries(&l->cgroups, &t->cgroup, entries, &count, e) < 0) return -1;
+  int done = job_start(&t->job, work, plan, entries, count, e);
+  while (count) close(entries[--count]);
+  return done;
+}
+
+void template_job(struct launcher *l, struct template *t) {
+  struct job_result result;
+  job_take(&t->job, &result);
+  if (t->state >= T_ENDING) return;
+  if (t->branch) branch_job(l, t, &result);
+  else warm_files_frozen(l, t, &result);
 }
 
 void template_free(struct template *t) {
@@ -256,7 +279,9 @@ void template_free(struct template *t) {
   if (t->pid_namespace >= 0) close(t->pid_namespace);
   if (t->userns >= 0) close(t->userns);
   if (t->log >= 0) close(t->log);
+  if (t->upper >= 0) close(t->upper);
   if (t->branch) branch_free(t->branch);
+  if (t->warm) warm_files_free(t->warm);
   buffer_free(&t->request_copy);
   channel_close(&t->warden);
   channel_close(&t->zygote_channel);

@@ -37,7 +37,7 @@ struct warden {
   struct channel launcher;
   int signals;
   pid_t zygote;
-  int zygote_note, zygote_pidfd; // until the interpreter is executed
+  int zygote_note, zygote_pidfd, zygote_upper; // until the interpreter is executed
   struct error zygote_failure;
   struct agent *agents;
 };
@@ -103,13 +103,19 @@ static int start_zygote(struct warden *w, struct error *e) {
 // The end of the note socket means that exec closed it.
 static void hear_zygote(struct warden *w) {
   struct setup_note message;
-  ssize_t n = recv(w->zygote_note, &message, sizeof message, MSG_DONTWAIT);
+  cleanup_fd int upper = -1;
+  ssize_t n = note_take(w->zygote_note, &message, &upper);
   if (n < 0 && errno == EAGAIN) return;
+  if (n == sizeof message && message.note == NOTE_READY) {
+    w->zygote_upper = steal_fd(&upper);
+    return;
+  }
   if (n == sizeof message && message.note == NOTE_FAILED) w->zygote_failure = message.error;
-  else tell(w, W_STARTED, 0, &w->zygote_pidfd, 1);
+  else tell(w, W_STARTED, 0, (int[]){w->zygote_pidfd, w->zygote_upper}, 2);
   close(w->zygote_note);
   close(w->zygote_pidfd);
-  w->zygote_note = w->zygote_pidfd = -1;
+  if (w->zygote_upper >= 0) close(w->zygote_upper);
+  w->zygote_note = w->zygote_pidfd = w->zygote_upper = -1;
 }
 
 static struct agent *find_agent(struct warden *w, uint32_t serial) {
@@ -221,7 +227,7 @@ static void end_agent(struct warden *w, struct agent *a, int status) {
 }
 
 static void end_zygote(struct warden *w, int status) {
-  if (w->zygote_note >= 0) hear_zygote(w);
+  while (w->zygote_note >= 0) hear_zygote(w); // its last words; it is dead, so they end
   if (w->zygote_failure.message[0]) {
     tell_failure(w, F_ERROR, 0, &w->zygote_failure);
     give_up();
@@ -301,7 +307,8 @@ static int prepare(struct warden *w, struct error *e) {
 
 _Noreturn void warden_main(struct family *f) {
   struct error e;
-  struct warden w = {.family = f, .zygote_note = -1, .zygote_pidfd = -1, .signals = -1};
+  struct warden w = {.family = f, .signals = -1,
+                     .zygote_note = -1, .zygote_pidfd = -1, .zygote_upper = -1};
   sys_name("forkd-warden");
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (prepare(&w, &e) < 0) {

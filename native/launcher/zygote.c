@@ -28,14 +28,16 @@ static void allow_oom_kill(void) {
   write_text(AT_FDCWD, "/proc/self/oom_score_adj", "0", &ignored);
 }
 
-static int confine(struct family *f, struct error *e) {
+static int confine(struct family *f, int report, struct error *e) {
   char machine_id[33];
   if (random_machine_id(machine_id, sizeof machine_id, e) < 0) return -1;
   for (size_t i = 0; i < f->entry_count; i++)
     if (write(f->entries[i], "0", 1) != 1) return FAIL_ERRNO(e, "entering a control group");
   struct root_plan root = {
-      .hostname = f->spec.hostname, .machine_id = machine_id, .with_runtime = true};
+      .hostname = f->spec.hostname, .machine_id = machine_id, .is_template = true};
   if (root_enter(f, &root, e) < 0) return -1;
+  if (note_send_fd(report, NOTE_READY, root.upper) < 0)
+    return FAIL_ERRNO(e, "sending the writable layer");
   allow_oom_kill();
   if (resource_limits_set(e) < 0) return -1;
   if (caps_limit(CAPS_ZYGOTE, CAPS_ZYGOTE, e) < 0) return -1;
@@ -68,7 +70,7 @@ _Noreturn void zygote_main(struct family *f, int report) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
-  if (confine(f, &e) == 0) {
+  if (confine(f, report, &e) == 0) {
     setsid();
     if (chdir(f->spec.cwd) < 0) FAIL_ERRNO(&e, "chdir %s", f->spec.cwd);
     else if (place_descriptors(f, &report, &e) == 0) {

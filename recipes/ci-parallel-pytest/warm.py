@@ -72,24 +72,36 @@ def test_raises():
 
 
 def warm_pytest():
-    """One small session; afterwards nothing of it is left in this interpreter."""
-    modules, path, cwd = set(sys.modules), list(sys.path), os.getcwd()
+    """One small session, and one that collects the suite.
+
+    The second compiles the tests: their bytecode, with pytest's assertions, stays beside them in
+    the snapshot, as it stays in a checkout where pytest has run before.
+    """
     place = tempfile.mkdtemp()
     try:
         test = os.path.join(place, "test_forkd_warm_up.py")
         with open(test, "w") as file:
             file.write(WARM_TEST)
+        session(["--rootdir", place, test])
+    finally:
+        shutil.rmtree(place)
+    session(["--collect-only", "tests"])
+
+
+def session(args):
+    """Runs pytest; afterwards nothing of it is left in this interpreter."""
+    modules, path, cwd = set(sys.modules), list(sys.path), os.getcwd()
+    try:
         with contextlib.redirect_stdout(io.StringIO()) as output:
-            status = pytest.main(["-q", "-p", "no:cacheprovider", "--rootdir", place, test])
+            status = pytest.main(["-q", "-p", "no:cacheprovider", *args])
         if status != 0:
-            raise RuntimeError("the warm-up session failed:\n" + output.getvalue())
+            raise RuntimeError("a warm-up session failed:\n" + output.getvalue())
     finally:
         os.chdir(cwd)
         sys.path[:] = path
         for name in set(sys.modules) - modules:
-            if name.startswith("test_forkd_warm_up"):
+            if name.startswith("test_"):
                 del sys.modules[name]
-        shutil.rmtree(place)
 
 
 warm_numpy()
