@@ -257,7 +257,6 @@ class Traces:
     def __init__(self, launcher: Launcher) -> None:
         self.launcher = launcher
         self.pids = launcher.family()
-        self.mounts = Path("/proc/self/mountinfo").read_text()
 
     def living(self) -> List[str]:
         return ["%d %s" % (pid, comm(pid)) for pid in self.pids if is_alive(pid)]
@@ -272,7 +271,8 @@ class Traces:
         self.wait_for_death()
         assert cgroup_directories(self.launcher.instance) == []
         assert os.listdir(self.launcher.run_dir) == []
-        assert Path("/proc/self/mountinfo").read_text() == self.mounts
+        # Not all mounts: other programs of the machine make theirs.
+        assert str(self.launcher.run_dir) not in Path("/proc/self/mountinfo").read_text()
 
 
 @pytest.fixture

@@ -79,6 +79,22 @@ public interface WarmContract extends Contract {
   }
 
   @Test
+  default void whatAWarmUpWritesIsInEveryChildAndThereItsOwn() {
+    String script =
+        """
+        for path in "/root/filled", "/tmp/there":
+            with open(path, "w") as file:
+                file.write("warm")
+        """;
+    var plan = bench().plan(Bench.warm(List.of(), script, Optional.empty(), Bench.SOON));
+    List<Guest> two = bench().fork(bench().warm(plan), 2, Limits.DEFAULT);
+    String look = "cat /root/filled /tmp/there";
+    assertThat(Bench.sh(two.get(0), look + "; echo mine > /root/filled; rm /tmp/there").stdout())
+        .isEqualTo("warmwarm");
+    assertThat(Bench.sh(two.get(1), look).stdout()).isEqualTo("warmwarm");
+  }
+
+  @Test
   default void outputOfAWarmUpIsPassedOnLineByLine() {
     List<String> lines = new ArrayList<>();
     String script =
