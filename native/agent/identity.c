@@ -14,6 +14,7 @@
 
 #include "../common/cleanup.h"
 #include "runtime.h"
+#include "session.h"
 #include "state.h"
 
 // The launcher's keys, which these fields share (docs/process-engine.md).
@@ -131,6 +132,7 @@ static void send_done(struct request *r) {
 static int on_answer(struct runtime_call *call, const struct frame *f, struct error *e) {
   struct identity_request *i = CONTAINER(call, struct identity_request, call);
   if (f->type != F_RESEEDED) return FAIL(e, ERR_INVALID, "frame 0x%02x answers RESEED", f->type);
+  session_reseed(&i->request.agent->session);
   send_done(&i->request);
   return 0;
 }

@@ -19,6 +19,8 @@ static void reset(struct session *s) {
   channel_close(&s->channel);
   if (s->pid) s->had_one = true;
   s->pid = 0;
+  s->reseed_due = false;
+  s->reseeding = 0;
   s->state = SESSION_NONE;
 }
 
@@ -50,6 +52,14 @@ static void ending(struct session *s) {
   loop_arm(&s->agent->loop, &s->status_due, SESSION_STATUS_MS);
 }
 
+static bool take(struct session *s, const struct frame *f) {
+  struct error e;
+  if (f->type != F_RESEEDED || s->reseeding == 0)
+    return s->running && eval_answered(s->running, f, &e) == 0;
+  s->reseeding--;
+  return true;
+}
+
 // Takes what has arrived. False: the socket has ended.
 static bool receive(struct session *s) {
   struct error e;
@@ -57,8 +67,7 @@ static bool receive(struct session *s) {
   int fd, state = channel_read(&s->channel, &e), parsed;
   while ((fd = channel_take_fd(&s->channel)) >= 0) close(fd);
   while ((parsed = channel_frame(&s->channel, &f, &e)) != 0) {
-    if (parsed < 0 || !s->running || eval_answered(s->running, &f, &e) < 0)
-      return false;
+    if (parsed < 0 || !take(s, &f)) return false;
     channel_done(&s->channel, &f);
   }
   return state >= 0;
@@ -165,6 +174,20 @@ static void open_session(struct session *s) {
   runtime_submit(rt, &s->call);
 }
 
+void session_reseed(struct session *s) {
+  s->reseed_due = s->state == SESSION_OPENING || s->state == SESSION_OPEN;
+}
+
+static void send_reseed(struct session *s) {
+  struct error e;
+  if (!s->reseed_due || s->state != SESSION_OPEN) return;
+  s->reseed_due = false;
+  s->reseeding++;
+  uint32_t id = runtime_next_id(&s->agent->runtime);
+  struct frame_writer w = frame_begin(&s->channel.output, F_RESEED, id);
+  if (frame_end(&w, &e) < 0) ending(s);
+}
+
 static void start_next(struct session *s) {
   struct error e;
   struct eval *ev = eval_next(s);
@@ -176,6 +199,7 @@ static void start_next(struct session *s) {
 
 void session_settle(struct session *s) {
   struct error e;
+  send_reseed(s);
   start_next(s);
   if (s->state != SESSION_OPEN) return;
   int flushed = channel_flush(&s->channel, &e);

@@ -28,6 +28,8 @@ struct session {
   pid_t pid;
   bool had_one;           // an earlier session is gone
   bool restarted;         // the next RESULT has to say so
+  bool reseed_due;        // before anything else is sent
+  size_t reseeding;       // answers to RESEED that are due
   struct node queue;      // evals in order
   size_t queued;
   struct eval *running;
@@ -39,6 +41,9 @@ void session_close(struct session *s);
 void session_lost(struct session *s);
 // Starts the next eval when there is one and the session is free, and sends what is queued.
 void session_settle(struct session *s);
+// The machine is a copy: the session, if there is one, gets random numbers of its own before it
+// evaluates anything more. Nobody needs to wait for that.
+void session_reseed(struct session *s);
 // EVAL of the agent channel.
 int session_eval(struct connection *c, const struct frame *f, struct error *e);
 // BRANCH of the agent channel.

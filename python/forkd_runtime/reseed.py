@@ -30,6 +30,19 @@ def reseed(seed: Optional[int]) -> None:
     _forget_process_identity()
 
 
+def reseed_copy(seed: Optional[int]) -> None:
+    """The same in a process that was copied with its whole machine: no hook of fork(2) has run, and
+    the pid is as it was."""
+    random = sys.modules.get("random")
+    if random is not None and seed is None:
+        random.seed()
+    _reseed_generators(seed)
+    forget_names()
+    ssl: Any = sys.modules.get("_ssl")
+    if ssl is not None:
+        ssl.RAND_add(os.urandom(32), 32.0)  # OpenSSL knows a fork by the pid
+
+
 def _reseed_generators(seed: Optional[int]) -> None:
     random = sys.modules.get("random")
     if random is not None and seed is not None:  # with None CPython's own at-fork hook has done it

@@ -9,7 +9,6 @@ import os
 import select
 import signal
 import socket
-import sys
 from typing import Any, Callable, Dict, NamedTuple, NoReturn, Optional, Set, Tuple
 
 from forkd_runtime import frames, hooks, reseed, spawn
@@ -175,9 +174,7 @@ class Runtime:
             self._send_report(frames.PONG, frame.id)
             return None
         if frame.type == frames.RESEED:
-            reseed.reseed(self._warmed.seed)
-            if self._warmed.seed is None and "random" in sys.modules:
-                sys.modules["random"].seed()  # its own hook runs at fork(2) only
+            reseed.reseed_copy(self._warmed.seed)
             self._run_hooks_or_leave()
             self._channel.send(frames.RESEEDED, frame.id)
             return None

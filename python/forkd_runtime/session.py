@@ -89,6 +89,10 @@ class Session:
     def _serve(self, channel: Channel, frame: Frame) -> Optional[Callable[[], Any]]:
         if frame.type == frames.BRANCH:
             return self._branch(channel, frame)
+        if frame.type == frames.RESEED:
+            reseed.reseed_copy(reseed.chosen_seed(os.environ, self._warmed.seed))
+            channel.send(frames.RESEEDED, frame.id)
+            return None
         if frame.type != frames.EVAL:
             raise frames.ProtocolError("request %#x on a session" % frame.type)
         code = frame.text(frames.K_CODE) or ""

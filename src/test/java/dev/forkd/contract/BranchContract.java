@@ -84,9 +84,13 @@ public interface BranchContract extends Contract {
   @Test
   default void grandchildrenAreStrangersToOneAnother() {
     Guest source = bench().fork();
-    Bench.eval(source, "import random, tempfile, uuid; random.random()");
+    Bench.eval(source, "import random, ssl, tempfile, uuid; random.random(), ssl.RAND_bytes(9)");
+    Bench.eval(source, "tempfile.mktemp(), uuid.uuid1()");
     List<Guest> children = bench().fork(branch(source, BranchMode.FULL), 3, Limits.DEFAULT);
     Bench.assertAllDiffer(children, "random.random()");
+    Bench.assertAllDiffer(children, "ssl.RAND_bytes(9)");
+    Bench.assertAllDiffer(children, "tempfile.mktemp()");
+    Bench.assertAllDiffer(children, "uuid.uuid1().node");
     Bench.assertAllDiffer(children, "open('/etc/machine-id').read()");
     Bench.assertAllDiffer(children, "open('/etc/hostname').read()");
     children.forEach(child ->
