@@ -1,5 +1,7 @@
 package dev.forkd.engine.vm;
 
+import static java.nio.charset.StandardCharsets.US_ASCII;
+
 import dev.forkd.agent.AgentConnection;
 import dev.forkd.engine.Branch;
 import dev.forkd.engine.BranchPlan;
@@ -9,10 +11,13 @@ import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.concurrent.CompletableFuture;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -29,6 +34,9 @@ final class Branching {
   /** More takes longer to copy than QEMU's page tables do; see docs/benchmarks.md. */
   private static final long COPY_MAX = 8L << 20;
 
+  /** What every saved state of QEMU begins with. */
+  private static final byte[] MAGIC = "QEVM".getBytes(US_ASCII);
+
   private final Frozen from;
   private final SnapshotWriting writing;
 
@@ -43,9 +51,9 @@ final class Branching {
     BranchFiles files = new BranchFiles(plan.dir());
     Capture capture = new Capture(writing.wrapper(), order(source, files), deadline);
     try {
-      empty(source);
+      long before = Files.size(source.saved());
       Held held = hold(source, agent, capture, deadline);
-      Files.copy(source.saved(), files.state());
+      copyState(source.saved(), before, files.state());
       LOG.info(
           "event=branched tag={} mode={} pause_micros={} how={}",
           plan.tag(),
@@ -76,10 +84,31 @@ final class Branching {
         from.mapped());
   }
 
-  /** QEMU appends, to a descriptor that it was given once. */
-  private static void empty(Started source) throws IOException {
-    FileChannel.open(source.saved(), StandardOpenOption.WRITE, StandardOpenOption.TRUNCATE_EXISTING)
-        .close();
+  /**
+   * What QEMU saved last. It was given one descriptor for all times: it empties the file before it
+   * writes, and goes on at the position that it had come to, so zeros come first.
+   *
+   * @param before length of the file before QEMU wrote
+   */
+  private static void copyState(Path saved, long before, Path to) throws IOException {
+    try (FileChannel from = FileChannel.open(saved);
+        FileChannel out =
+            FileChannel.open(to, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW)) {
+      long end = from.size();
+      for (long at = before; at < end; ) {
+        at += from.transferTo(at, end - at, out);
+      }
+    }
+    if (!startsWith(to, MAGIC)) {
+      throw new ForkdException(
+          FailureKind.ENGINE, "QEMU saved no state of its devices in " + saved);
+    }
+  }
+
+  private static boolean startsWith(Path file, byte[] magic) throws IOException {
+    try (InputStream in = Files.newInputStream(file)) {
+      return Arrays.equals(in.readNBytes(magic.length), magic);
+    }
   }
 
   /**
