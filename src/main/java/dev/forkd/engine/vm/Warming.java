@@ -157,6 +157,18 @@ final class Warming implements AgentListener {
   }
 
   private String warm(AgentConnection agent, WarmLog log, Deadline boot) {
+    // One that ended before the agent was greeted is in the greeting, and no event follows.
+    if (agent.runtime() != Pong.RuntimeState.ENDED) {
+      awaitBegun(log, boot);
+    }
+    Pong pong = agent.ping(plan.warm().deadline().multipliedBy(machine.kvm() ? 1 : EMULATED));
+    if (pong.runtime() != Pong.RuntimeState.READY) {
+      throw failed(log);
+    }
+    return pong.report();
+  }
+
+  private void awaitBegun(WarmLog log, Deadline boot) {
     CompletableFuture<Object> begun = CompletableFuture.anyOf(log.started(), runtimeEnd);
     try {
       begun.get(boot.leftNanos(), TimeUnit.NANOSECONDS);
@@ -166,11 +178,6 @@ final class Warming implements AgentListener {
       Thread.currentThread().interrupt();
       throw new Failure(FailureKind.ENGINE, "interrupted").thrown(e);
     }
-    Pong pong = agent.ping(plan.warm().deadline().multipliedBy(machine.kvm() ? 1 : EMULATED));
-    if (pong.runtime() != Pong.RuntimeState.READY) {
-      throw failed(log);
-    }
-    return pong.report();
   }
 
   private ForkdException failed(WarmLog log) {
