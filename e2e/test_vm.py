@@ -22,7 +22,7 @@ from conftest import HOME, Installation
 from rest import Rest
 
 ROUNDS = int(os.environ.get("FORKD_CRASH_ROUNDS", "4"))
-TREE = Path(os.environ.get("FORKD_VM_CACHE", HOME / "target/vm-cache")) / "tree"
+TREE = Path(os.environ.get("FORKD_VM_CACHE", HOME / "target/vm-cache")) / "numpy-tree"
 RECIPE = """\
 name: vm-e2e
 engine: vm
@@ -44,8 +44,8 @@ def make_tree() -> None:
         return
     part = TREE.with_name("part-%d" % os.getpid())
     part.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mmdebstrap", "--variant=minbase", "--include=python3", "bookworm", str(part)],
-                   check=True, timeout=600)
+    subprocess.run(["mmdebstrap", "--variant=minbase", "--include=python3,python3-numpy",
+                    "bookworm", str(part)], check=True, timeout=600)
     part.rename(TREE)
 
 

@@ -2,6 +2,8 @@ package dev.forkd.contract;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.forkd.engine.Guest;
+import dev.forkd.model.BranchMode;
 import java.time.Duration;
 import java.util.Optional;
 import org.awaitility.Awaitility;
@@ -11,6 +13,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.Timeout;
+import org.opentest4j.TestAbortedException;
 
 /**
  * The suite that every engine passes unchanged. A subclass says how to make one and what it leaves
@@ -50,8 +53,14 @@ public abstract class EngineContract
   @BeforeAll
   void make() throws Exception {
     bench = Optional.of(makeBench());
-    // The first fork makes what lives as long as the engine does.
-    bench().fork();
+    // The first fork makes what lives as long as the engine does, and the first branch what lives
+    // as long as the template.
+    Guest guest = bench().fork();
+    try {
+      branch(guest, BranchMode.DIFF);
+    } catch (TestAbortedException e) {
+      // This engine has no branches.
+    }
     bench().closeOpened();
   }
 

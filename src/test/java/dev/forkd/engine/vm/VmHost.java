@@ -53,14 +53,15 @@ final class VmHost {
         "test" + ProcessHandle.current().pid());
   }
 
-  /** A small Debian with Python; made by mmdebstrap when it is not there. */
+  /** A small Debian with Python and numpy; made by mmdebstrap when it is not there. */
   static RootImage image() {
-    Path tree = Path.of(System.getProperty("forkd.vm.tree", CACHE.resolve("tree").toString()));
+    Path tree =
+        Path.of(System.getProperty("forkd.vm.tree", CACHE.resolve("numpy-tree").toString()));
     if (!Files.isDirectory(tree)) {
       make(tree);
     }
     return new RootImage(
-        "contract",
+        "contract-numpy",
         List.of(new RootImage.Layer(tree, true, false)),
         List.of("/root", "/home", "/etc/shadow", "/var/log", "/mnt"),
         WRITABLE);
@@ -73,7 +74,11 @@ final class VmHost {
       Files.createDirectories(tree.getParent());
       Tool.run(
           List.of(
-              "mmdebstrap", "--variant=minbase", "--include=python3", "bookworm", part.toString()),
+              "mmdebstrap",
+              "--variant=minbase",
+              "--include=python3,python3-numpy",
+              "bookworm",
+              part.toString()),
           java.time.Duration.ofMinutes(10));
       Files.move(part, tree);
     } catch (IOException e) {
