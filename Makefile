@@ -43,14 +43,14 @@ check: jdk ## format and static checks only
 	@echo 'check: ok'
 
 .PHONY: test
-test: export FORKD_MUST_RUN := process
+test: export FORKD_MUST_RUN := process,vm
 test: ## run all tests: native, Python, Java unit and integration (root; installs what it needs)
 	@scripts/setup.sh --yes build run test vm
 	@$(MAKE) build
 	@$(MAKE) -C native test
 	@$(PYTHON) -m pytest -q -p no:cacheprovider --junitxml=target/pytest.xml python/tests
-	@$(MVN) verify -DskipITs=false
-	@e2e/run.sh --ignore=e2e/test_vm.py --junitxml=target/e2e.xml
+	@$(MVN) verify -DskipITs=false -Dtest.without=
+	@e2e/run.sh --junitxml=target/e2e.xml
 
 .PHONY: test-vm
 test-vm: export FORKD_MUST_RUN := vm
@@ -59,11 +59,11 @@ test-vm: ## run the tests of the vm engine alone (minutes under emulation; root)
 	@$(MAKE) build
 	@$(MVN) verify -DskipITs=false -Dtest.without= -Dit.test='Vm*IT' \
 		-Dtest='dev/forkd/engine/vm/*Test'
-	@/usr/bin/python3 -m pytest -q -p no:cacheprovider e2e/test_vm.py
+	@/usr/bin/python3 -m pytest -q -p no:cacheprovider e2e/test_vm.py e2e/test_vm_crash.py
 
 .PHONY: crash-vm
-crash-vm: build ## kill daemon and virtual machines 50 times at random (most of an hour; root)
-	@FORKD_CRASH_ROUNDS=50 /usr/bin/python3 -m pytest -q -p no:cacheprovider e2e/test_vm.py
+crash-vm: build ## kill daemon, virtual machines and their helpers 50 times at random (minutes; root)
+	@FORKD_CRASH_ROUNDS=50 /usr/bin/python3 -m pytest -qs -p no:cacheprovider e2e/test_vm_crash.py
 
 .PHONY: crash
 crash: build ## kill the daemon at 50 moments of branches and suspends (minutes; root)

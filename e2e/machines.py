@@ -1,0 +1,105 @@
+"""Virtual machines as the end-to-end tests need them: a small image, a daemon, what it holds."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Dict, Iterator, List
+
+import host
+import pytest
+from conftest import HOME, Installation
+from rest import Rest
+
+TREE = Path(os.environ.get("FORKD_VM_CACHE", HOME / "target/vm-cache")) / "numpy-tree"
+RECIPE = """\
+name: {name}
+engine: vm
+image: {{dir: {tree}}}
+runtime: {{language: python, interpreter: /usr/bin/python3}}
+warm:
+  imports: [json, random, socket]
+  deadline: 60s
+workdir: /workdir
+network: local
+limits: {{disk: 64MiB, tmp: 32MiB, shm: 16MiB, cpus: 1}}
+pool: {pool}
+"""
+
+
+def recipe(name: str, pool: int = 0) -> Dict[str, str]:
+    """The body of a request for a snapshot."""
+    return {"recipe": RECIPE.format(name=name, tree=TREE, pool=pool), "recipe_dir": "/"}
+
+
+def make_tree() -> None:
+    """The small Debian that the integration tests use as well."""
+    if TREE.is_dir():
+        return
+    part = TREE.with_name("part-%d" % os.getpid())
+    part.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mmdebstrap", "--variant=minbase", "--include=python3,python3-numpy",
+                    "bookworm", str(part)], check=True, timeout=600)
+    part.rename(TREE)
+
+
+@pytest.fixture(scope="module")
+def machines() -> Iterator[Installation]:
+    """A daemon with the snapshot `vm-e2e`, that leaves nothing."""
+    make_tree()
+    directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-"))
+    installed = Installation(directory)
+    installed.rest = Rest(str(installed.socket), 600)
+    before = host.network_namespaces()
+    installed.start()
+    try:
+        reply = installed.rest.ok("POST", "/v1/snapshots", recipe("vm-e2e", pool=1))
+        assert reply["engine"] == "vm"
+        yield installed
+        label = installed.label()
+        installed.stop()
+        nothing_left(installed, label)
+        assert host.network_namespaces() == before
+    finally:
+        if installed.process is not None and installed.process.poll() is None:
+            installed.stop()
+        shutil.rmtree(directory)
+
+
+def processes(*words: bytes) -> List[int]:
+    """Those whose command line holds all of the words."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            line = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
+        except OSError:
+            continue  # it ended while we looked
+        if line and all(word in line for word in words):
+            found.append(int(entry.name))
+    return found
+
+
+def emulators(label: str) -> List[int]:
+    """Every QEMU of a daemon; they carry its label as their name."""
+    return processes(b"qemu-system", (label + "-").encode())
+
+
+def helpers(installed: Installation) -> List[int]:
+    """The daemon's own processes beside QEMU: those that hold and those that copy memory."""
+    assert installed.process is not None
+    ours = set(host.children_of(installed.process.pid))
+    return [pid for pid in processes(b"/forkd-vm\0") if pid in ours]
+
+
+def nothing_left(installed: Installation, label: str) -> None:
+    """After the daemon has ended, or has swept what another one left."""
+    deadline = time.monotonic() + 30
+    while emulators(label) and time.monotonic() < deadline:
+        time.sleep(0.05)  # the kernel ends them when their daemon has ended
+    assert emulators(label) == []
+    # The process engine's launcher has its groups elsewhere.
+    assert host.cgroups(label + "-vm") == set()
+    records = installed.run_dir / "vm-networks"
+    assert not records.exists() or list(records.iterdir()) == []
