@@ -87,7 +87,8 @@ bench: build ## measure; figures go to bench/results (root)
 benchbranch: build ## measure branches of virtual machines (minutes; root)
 	@scripts/setup.sh --yes run vm
 	@FORKD_MUST_RUN=vm $(MVN) $(QUIET) verify -DskipITs=false -Dtest.without= -Dtest=MachineTest \
-		-Dit.test=VmBranchFigures
+		-Dit.test=VmBranchFigures \
+		-Dforkd.figures=bench/results/$$(date -u +%Y-%m-%dT%H%MZ)-vm-branch.md
 
 .PHONY: demo
 demo: ## warm a sandbox, fork it, show what came out (root)

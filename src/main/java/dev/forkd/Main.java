@@ -19,6 +19,7 @@ import dev.forkd.engine.vm.VmPaths;
 import dev.forkd.image.ImageListener;
 import dev.forkd.image.ImageStore;
 import dev.forkd.image.RecipeParser;
+import dev.forkd.image.StoredImage;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
@@ -39,6 +40,7 @@ import java.time.InstantSource;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
@@ -194,7 +196,7 @@ public final class Main {
       return new Parts(
           registry,
           new SnapshotFiles(directory.snapshots()),
-          images(store),
+          images(store, vm),
           Map.of(process.name(), process, vm.name(), vm),
           InstantSource.system(),
           wiring.version(),
@@ -203,7 +205,7 @@ public final class Main {
           directory.instance());
     }
 
-    private static Images images(ImageStore store) {
+    private static Images images(ImageStore store, Engine vm) {
       return new Images() {
         @Override
         public RootImage prepare(Recipe recipe, ImageListener listener) {
@@ -216,8 +218,18 @@ public final class Main {
         }
 
         @Override
+        public void retain(Set<String> digests) {
+          store.images().stream()
+              .map(StoredImage::digest)
+              .filter(digest -> !digests.contains(digest))
+              .forEach(store::remove);
+          vm.retainImages(store.digests());
+        }
+
+        @Override
         public void remove(String digest) {
           store.remove(digest);
+          vm.retainImages(store.digests());
         }
       };
     }

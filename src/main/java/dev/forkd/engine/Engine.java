@@ -39,6 +39,13 @@ public interface Engine extends AutoCloseable {
    */
   default void recover() {}
 
+  /**
+   * Removes what it has made of images other than these, and of their layers, for itself.
+   *
+   * @param digests of all images that there are, and of their layers
+   */
+  default void retainImages(Set<String> digests) {}
+
   /** What it can do on this host. */
   Capabilities capabilities();
 

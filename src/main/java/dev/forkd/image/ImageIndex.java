@@ -155,6 +155,13 @@ final class ImageIndex {
     return images;
   }
 
+  /** Of all images and of all layers. */
+  Set<String> allDigests() throws IOException {
+    Set<String> all = new HashSet<>(digests());
+    all.addAll(layers.digests());
+    return all;
+  }
+
   private long bytes(JsonNode manifest) throws IOException {
     long bytes = 0;
     Set<String> ours = layersOf(manifest);

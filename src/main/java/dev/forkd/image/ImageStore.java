@@ -220,6 +220,11 @@ public final class ImageStore {
     return guarded("images", index::list);
   }
 
+  /** Digests of all images and of all layers. */
+  public Set<String> digests() {
+    return guarded("images", index::allDigests);
+  }
+
   /**
    * Removes an image, and its layers that no other image has. Whether anything still uses it is the
    * caller's knowledge.

@@ -9,6 +9,8 @@ import dev.forkd.model.SnapshotDetail;
 import dev.forkd.model.SnapshotInfo;
 import dev.forkd.model.Tag;
 import dev.forkd.store.SnapshotRow;
+import java.util.Set;
+import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -55,7 +57,23 @@ public final class Forkd implements AutoCloseable {
     forkd.sandboxes.load();
     parts.engines().values().forEach(Forkd::recover);
     forkd.workspaces.load();
+    forkd.removeUnusedImages();
     return forkd;
+  }
+
+  private void removeUnusedImages() {
+    Set<String> used =
+        parts.registry().snapshots().stream()
+            .map(SnapshotRow::imageDigest)
+            .collect(Collectors.toSet());
+    if (used.isEmpty()) {
+      return; // a registry that was lost must not take the images with it
+    }
+    try {
+      parts.images().retain(used);
+    } catch (ForkdException e) {
+      LOG.error("event=images_not_removed reason=\"{}\"", e.getMessage());
+    }
   }
 
   // What cannot be removed now is tried again at the next start; until then it is in nobody's way.

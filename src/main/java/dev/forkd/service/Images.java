@@ -4,6 +4,7 @@ import dev.forkd.image.ImageListener;
 import dev.forkd.model.Recipe;
 import dev.forkd.model.RootImage;
 import java.util.Optional;
+import java.util.Set;
 
 /** Where root file systems come from, as the service needs it. */
 public interface Images {
@@ -12,6 +13,9 @@ public interface Images {
 
   /** The image of that digest, if what it is made of is still there as it was. */
   Optional<RootImage> find(String digest);
+
+  /** Removes all images but these; what no snapshot uses is left when a daemon is killed. */
+  void retain(Set<String> digests);
 
   /** Removes an image that no snapshot uses any more; an unknown digest is ignored. */
   void remove(String digest);

@@ -20,6 +20,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
 
@@ -111,6 +112,7 @@ public final class ServiceFixture implements AutoCloseable {
   /** Images that are only a digest: of the recipe's image part and of what it is made from. */
   public static final class FakeImages implements Images {
     public final List<String> removed = new CopyOnWriteArrayList<>();
+    public final List<Set<String>> retained = new CopyOnWriteArrayList<>();
     public final AtomicInteger prepared = new AtomicInteger();
     private volatile String sources = "";
     private volatile boolean lost;
@@ -149,6 +151,11 @@ public final class ServiceFixture implements AutoCloseable {
     @Override
     public Optional<RootImage> find(String digest) {
       return lost ? Optional.empty() : Optional.of(image(digest));
+    }
+
+    @Override
+    public void retain(Set<String> digests) {
+      retained.add(digests);
     }
 
     @Override

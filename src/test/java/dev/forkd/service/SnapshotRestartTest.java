@@ -21,6 +21,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.stream.IntStream;
@@ -65,6 +66,16 @@ final class SnapshotRestartTest {
         .isInstanceOfSatisfying(
             ForkdException.class, e -> assertThat(e.kind()).as(e.getMessage()).isEqualTo(kind))
         .hasMessageContaining(text);
+  }
+
+  @Test
+  void imagesThatNoSnapshotNeedsAreRemoved() {
+    assertThat(service.images.retained).isEmpty();
+    service.create("base");
+    service.close();
+    service = ServiceFixture.open(dir);
+    String needed = service.registry.snapshots().getFirst().imageDigest();
+    assertThat(service.images.retained).containsExactly(Set.of(needed));
   }
 
   @Test

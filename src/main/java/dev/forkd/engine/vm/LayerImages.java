@@ -5,6 +5,7 @@ import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.RootImage;
 import java.io.IOException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -14,13 +15,23 @@ import java.nio.file.attribute.BasicFileAttributes;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import java.util.Set;
 import java.util.regex.Pattern;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Layers of a root image as read-only ext4 file systems, each made once. Thread-safe. */
 final class LayerImages {
+  private static final Logger LOG = LoggerFactory.getLogger(LayerImages.class);
   private static final Duration BUILD = Duration.ofMinutes(15);
   private static final Pattern DIGEST = Pattern.compile("[0-9a-zA-Z_-]{1,64}");
   private static final Pattern CONTENT_NAME = Pattern.compile("[0-9a-f]{64}");
+  private static final String SUFFIX = ".ext4";
+
+  /** What follows a digest in a file's name. */
+  private static final Pattern NUMBERED = Pattern.compile("(-\\d+)?\\.ext4$");
+
   private static final long MIB = 1 << 20;
   private static final int BLOCK = 4096;
 
@@ -41,7 +52,7 @@ final class LayerImages {
     try {
       Files.createDirectories(dir);
       for (RootImage.Layer layer : image.layers()) {
-        Path file = dir.resolve(name(image, layer, files.size()) + ".ext4");
+        Path file = dir.resolve(name(image, layer, files.size()) + SUFFIX);
         if (!Files.exists(file)) {
           build(layer.path(), file);
         }
@@ -70,15 +81,42 @@ final class LayerImages {
     }
   }
 
-  /** Layers of the image store are named by their content and so are shared by images. */
-  private static String name(RootImage image, RootImage.Layer layer, int index) {
-    String own = layer.path().getFileName().toString();
+  /**
+   * Layers of the image store ({@code <digest>/tree}) are named by their content and so are shared
+   * by images.
+   */
+  static String name(RootImage image, RootImage.Layer layer, int index) {
+    String own =
+        Optional.ofNullable(layer.path().getParent())
+            .map(parent -> String.valueOf(parent.getFileName()))
+            .orElse("");
     return CONTENT_NAME.matcher(own).matches() ? own : image.digest() + "-" + index;
+  }
+
+  /**
+   * Removes all files but those of images and layers that have one of these digests, and what an
+   * interrupted build left.
+   */
+  synchronized void retain(Set<String> digests) {
+    if (!Files.isDirectory(dir)) {
+      return;
+    }
+    try (DirectoryStream<Path> files = Files.newDirectoryStream(dir, "*" + SUFFIX)) {
+      for (Path file : files) {
+        String name = file.getFileName().toString();
+        if (!digests.contains(NUMBERED.matcher(name).replaceFirst(""))) {
+          LOG.info("event=disk_removed file={} bytes={}", name, Files.size(file));
+          Files.delete(file);
+        }
+      }
+    } catch (IOException e) {
+      throw new Failure(FailureKind.ENGINE, "removing disks below " + dir + ": " + e).thrown(e);
+    }
   }
 
   private void build(Path tree, Path file) throws IOException {
     long[] size = measure(tree);
-    Path part = Files.createTempFile(dir, "part-", ".ext4");
+    Path part = Files.createTempFile(dir, "part-", SUFFIX);
     try {
       long mib = (size[0] * 11 / 10 + size[1] * 512) / MIB + 64;
       Tool.run(

@@ -83,6 +83,11 @@ public final class VmEngine implements Engine {
   }
 
   @Override
+  public void retainImages(Set<String> digests) {
+    images.retain(digests);
+  }
+
+  @Override
   public Set<Network> networks() {
     return EnumSet.allOf(Network.class);
   }
