@@ -45,7 +45,8 @@ def test_what_a_user_does_with_a_machine_and_that_a_branch_outlives_the_daemon(m
     rest = machines.rest
     source = rest.fork("vm-e2e")[0]["id"]
     assert rest.eval(source, "steps = ['one']; 6 * 7")["result"] == "42"
-    said = rest.exec(source, "sh", "-c", "echo kept > /root/f; hostname; cat /proc/sys/kernel/osrelease")
+    script = "echo kept > /root/f; hostname; cat /proc/sys/kernel/osrelease"
+    said = rest.exec(source, "sh", "-c", script)
     hostname, kernel = said["stdout"].split()
     assert (hostname, said["exit_code"]) == (source, 0)
     assert kernel.endswith("-cloud-amd64") and kernel != os.uname().release

@@ -1,7 +1,8 @@
 """kill -9 of whatever makes virtual machines, at random moments of what it does.
 
 FORKD_CRASH_ROUNDS says how often (6; `make crash-vm` takes 50), FORKD_CRASH_SEED repeats a run. The
-agent of a guest is its first process and cannot be killed from inside it; what kills a QEMU kills it.
+agent of a guest is its first process and cannot be killed from inside it; what kills a QEMU kills
+it.
 """
 
 import os
