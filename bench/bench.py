@@ -14,11 +14,12 @@ import commands
 import forks
 import report
 import suite
+import suites
 import vm
 from daemon import HOME, Daemon, running
 from figures import Section, machine
 
-USUAL = ("forks", "pool", "memory", "trips", "commands", "start", "branch", "suite")
+USUAL = ("forks", "pool", "memory", "trips", "commands", "start", "branch", "suite", "suites")
 PARTS = (*USUAL, "vm")  # an image of its own: minutes before the first figure
 
 
@@ -34,6 +35,7 @@ def parts(daemon: Daemon, rounds: int) -> Dict[str, Callable[[], List[Section]]]
         "start": lambda: [commands.start(daemon.command, few)],
         "branch": lambda: [branches.branches(daemon, rounds)],
         "suite": lambda: suite.suite(daemon, rounds),
+        "suites": lambda: list(suites.suites(daemon.command, max(3, rounds // 5))),
         "vm": lambda: [*vm.forks(daemon, few), vm.pool(daemon, few)],
     }
 
@@ -42,7 +44,7 @@ def measure(arguments: argparse.Namespace, sections: List[Section]) -> str:
     """Fills the sections; the daemon's version."""
     with running(arguments.forkd) as daemon:
         version = daemon.client().request("GET", "/version")["version"]
-        if set(arguments.only) - {"vm"}:
+        if set(arguments.only) - {"vm", "suites"}:
             daemon.snapshot(forks.RECIPE, forks.TAG)
         chosen = parts(daemon, arguments.rounds)
         for name in PARTS:

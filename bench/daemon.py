@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import Dict, Iterator, List, Optional
+from typing import Callable, Dict, Iterator, List, Optional
 
 HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RECIPES = os.path.join(HOME, "recipes")
@@ -21,8 +21,9 @@ POLL_SECONDS = 0.002
 class Daemon:
     """`forkd serve` in a fresh directory."""
 
-    def __init__(self, command: str) -> None:
+    def __init__(self, command: str, before_exec: Optional[Callable[[], None]] = None) -> None:
         self.command = command
+        self._before_exec = before_exec
         # Short: the path of a unix socket has at most 107 bytes.
         self.directory = tempfile.mkdtemp(prefix="fb")
         self.run = os.path.join(self.directory, "run")
@@ -47,6 +48,7 @@ class Daemon:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                preexec_fn=self._before_exec,
             )
         while time.perf_counter() - start < START_DEADLINE:
             try:
@@ -57,6 +59,10 @@ class Daemon:
                     break
                 time.sleep(POLL_SECONDS)
         raise RuntimeError("the daemon did not start:\n" + self.log())
+
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def log(self) -> str:
         with open(self._log_path, errors="replace") as log:

@@ -1,38 +1,47 @@
 """`forkd test` on real suites, beside plain pytest, xdist and forks without sandboxes.
 
-    bench/suites.py [--only NAME]... [--rounds N] [--workers N]
-
-Every way must come to the same verdict of every test, or this ends with an error. The control is
-`python3 -m forkd_pytest`: the same collected session, forked in place, without isolation; what
-forkd takes more than it is the price of the sandboxes; its CPU seconds lack those of its workers,
-which it does not wait for. Else they are those of the whole process tree; forkd's are read from
-/proc of its daemon and everything below it.
+Every way must come to the same verdict of every test, or this is an error. The control is
+`python3 -m forkd_pytest`: the same collected session, forked in place; what forkd takes more than
+it is the price of the sandboxes.
 """
-import argparse
-import json
+import contextlib
+import importlib.util
 import os
-import resource
 import shutil
-import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Callable, Dict, Iterator, List, NamedTuple
 from xml.etree import ElementTree
 
-HOME = Path(__file__).resolve().parent.parent
+import account
+from daemon import HOME, RECIPES, Daemon
+from figures import Figure, Section
+
 PYTHON = "/usr/bin/python3"
-RECIPE = HOME / "recipes" / "ci-parallel-pytest" / "tests"
-SUITES: Dict[str, List[str]] = {
-    "recipe": ["tests"],
-    "sklearn -k test_pipeline": ["--pyargs", "sklearn", "-k", "test_pipeline"],
-    "sklearn.preprocessing": ["--pyargs", "sklearn.preprocessing"],
-    "networkx.classes": ["--pyargs", "networkx.classes"],
-    "sympy.core -k test_add": ["--pyargs", "sympy.core", "-k", "test_add"],
-}
-TICKS = os.sysconf("SC_CLK_TCK")
+WORKERS = 2
+TIMEOUT = 400.0
+PLAIN, XDIST = "pytest", "xdist -n %d" % WORKERS
+ALONE, COLLECTED, WARM = "forkd --no-daemon", "forkd, collected", "forkd, warm"
+CONTROL = "control"
+
+
+class Suite(NamedTuple):
+    """Tests that nobody here wrote, and what has to be installed for them."""
+
+    name: str
+    needs: str
+    arguments: List[str]
+
+
+SUITES = (
+    Suite("the recipe's", "sklearn", ["tests"]),
+    Suite("sklearn -k test_pipeline", "sklearn", ["--pyargs", "sklearn", "-k", "test_pipeline"]),
+    Suite("sklearn.preprocessing", "sklearn", ["--pyargs", "sklearn.preprocessing"]),
+    Suite("networkx.classes", "networkx", ["--pyargs", "networkx.classes"]),
+    Suite("sympy.core -k test_add", "sympy", ["--pyargs", "sympy.core", "-k", "test_add"]),
+)
 
 
 class Taken(NamedTuple):
@@ -40,6 +49,7 @@ class Taken(NamedTuple):
 
     wall: float
     cpu: float
+    mib: float
 
 
 def verdicts(path: Path) -> Dict[str, List[str]]:
@@ -51,140 +61,140 @@ def verdicts(path: Path) -> Dict[str, List[str]]:
     return found
 
 
-def tree(root: int) -> float:
-    """CPU seconds of a process, all below it, and those of them that have ended."""
-    parents: Dict[int, int] = {}
-    spent: Dict[int, float] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                fields = Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            parents[int(entry)] = int(fields[1])
-            spent[int(entry)] = sum(map(int, fields[11:15])) / TICKS
-    total = 0.0
-    for pid in spent:
-        at = pid
-        while at not in (0, root):
-            at = parents.get(at, 0)
-        total += spent[pid] if at == root else 0.0
-    return total
-
-
 class Bench:
     """A project directory, a daemon, and the ways to run a suite."""
 
-    def __init__(self, place: Path, workers: int) -> None:
-        self.project = place / "project"
-        self.project.mkdir()
-        (self.project / "pytest.ini").write_text("[pytest]\n")
-        shutil.copytree(RECIPE, self.project / "tests")
-        self.workers = workers
-        self.junit = self.project / "junit.xml"
-        self.env = dict(
-            os.environ,
-            FORKD_STATE_DIR=str(place / "state"),
-            FORKD_BIND="none",
-            OMP_NUM_THREADS="1",
-            OPENBLAS_NUM_THREADS="1",
-        )
-        self.env.pop("PYTHONDONTWRITEBYTECODE", None)
+    def __init__(self, place: Path, daemon: Daemon, cpu: account.Cpu) -> None:
+        self.project = place
+        (place / "pytest.ini").write_text("[pytest]\n")
+        shutil.copytree(os.path.join(RECIPES, "ci-parallel-pytest", "tests"), place / "tests")
+        self._junit = place / "junit.xml"
+        self._daemon = daemon
+        self._cpu = cpu
+        self._changes = 0
+        forkd = [daemon.command, "test", "-n", str(WORKERS)]
+        pytest = [PYTHON, "-m", "pytest"]
+        control = [PYTHON, "-m", "forkd_pytest", "-n", str(WORKERS), "--"]
+        self.ways: Dict[str, Callable[[List[str], bool], Taken]] = {
+            PLAIN: self._way(pytest),
+            XDIST: self._way([*pytest, "-n", str(WORKERS)]),
+            CONTROL: self._way(control, PYTHONPATH=os.path.join(HOME, "python")),
+            ALONE: self._way([*forkd, "--no-daemon", "--"], FORKD_RUN_DIR=str(place / "none")),
+            COLLECTED: self._collected([*forkd, "--"]),
+            WARM: self._way([*forkd, "--"]),
+        }
 
-    def pytest(self, *more: str) -> List[str]:
-        return [PYTHON, "-m", "pytest", *more]
+    def _way(self, command: List[str], **more: str) -> Callable[[List[str], bool], Taken]:
+        return lambda suite, memory: self._measure([*command, *suite], more, memory)
 
-    def measure(self, command: List[str], suite: List[str], daemon: int = 0) -> Taken:
-        common = ["-q", "-p", "no:cacheprovider", "--junitxml=%s" % self.junit]
-        env = dict(self.env)
-        if "forkd_pytest" in command:
-            env["PYTHONPATH"] = str(HOME / "python")
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        before = usage.ru_utime + usage.ru_stime
-        served = tree(daemon) if daemon else 0.0
-        began = time.monotonic()
-        done = subprocess.run(
-            [*command, *common, *suite],
-            cwd=self.project,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=580,
-        )
+    def _collected(self, command: List[str]) -> Callable[[List[str], bool], Taken]:
+        def run(suite: List[str], memory: bool) -> Taken:
+            self._changes += 1
+            (self.project / "changed.txt").write_text(str(self._changes))
+            return self._measure([*command, *suite], {}, memory)
+
+        return run
+
+    def _measure(self, command: List[str], more: Dict[str, str], memory: bool) -> Taken:
+        threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        env = {**self._daemon.environment(), **threads, **more}
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
+        self._junit.unlink(missing_ok=True)
+        peak = account.Peak([self._daemon.pid()])
+        before, began = self._cpu.seconds(), time.monotonic()
+        with peak if memory else contextlib.nullcontext():
+            done = subprocess.run(
+                [*command, "-q", "-p", "no:cacheprovider", "--junitxml=%s" % self._junit],
+                cwd=self.project,
+                env=env,
+                preexec_fn=self._cpu.enter,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=TIMEOUT,
+            )
         wall = time.monotonic() - began
         if done.returncode not in (0, 1):
-            raise SystemExit(done.stdout.decode("utf-8", "replace"))
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        cpu = usage.ru_utime + usage.ru_stime - before
-        return Taken(wall, cpu + (tree(daemon) - served if daemon else 0.0))
+            output = done.stdout.decode("utf-8", "replace")
+            raise RuntimeError("%s ended with %d:\n%s" % (command, done.returncode, output[-3000:]))
+        account.settle()
+        return Taken(wall, self._cpu.seconds() - before, peak.mib)
 
-    def forkd(self, *args: str) -> List[str]:
-        return [str(HOME / "forkd"), "test", "-n", str(self.workers), *args, "--"]
-
-    def daemon(self) -> int:
-        subprocess.run([HOME / "forkd", "images"], env=self.env, check=True, stdout=-3, stderr=-3)
-        place = Path(self.env["FORKD_STATE_DIR"], "run", "daemon.pid")
-        return int(place.read_text().split()[0])
-
-    def suite(self, arguments: List[str], rounds: int) -> Dict[str, List[Taken]]:
-        daemon = self.daemon()
-        ways: List[Tuple[str, List[str], int]] = [
-            ("pytest", self.pytest(), 0),
-            ("xdist", self.pytest("-n", str(self.workers)), 0),
-            ("control", [PYTHON, "-m", "forkd_pytest", "-n", str(self.workers), "--"], 0),
-            ("forkd, collected", self.forkd(), daemon),
-            ("forkd, warm", self.forkd(), daemon),
-        ]
-        taken: Dict[str, List[Taken]] = {name: [] for name, _, _ in ways}
-        expected: Dict[str, List[str]] = {}
-        for number in range(rounds):
-            (self.project / "changed.txt").write_text(str(number))  # so it is collected anew
-            for name, command, pid in ways:
-                self.junit.unlink(missing_ok=True)
-                taken[name].append(self.measure(command, arguments, pid))
-                found = verdicts(self.junit)
-                expected = expected or found
-                if found != expected:
-                    both = {*found, *expected}
-                    names = sorted(k for k in both if found.get(k) != expected.get(k))
-                    raise SystemExit("%s: other verdicts than pytest: %s" % (name, names[:20]))
-        taken["tests"] = [Taken(len(expected), 0.0)]
+    def run(self, name: str, suite: Suite, memory: bool, expected: Dict[str, List[str]]) -> Taken:
+        """One run; what it came to must be what is expected, or becomes that."""
+        taken = self.ways[name](suite.arguments, memory)
+        found = verdicts(self._junit)
+        if not expected:
+            expected.update(found)
+        if found != expected:
+            both = {*found, *expected}
+            names = sorted(key for key in both if found.get(key) != expected.get(key))
+            raise RuntimeError("%s: %s: other verdicts: %s" % (suite.name, name, names[:20]))
         return taken
 
 
-def row(suite: str, taken: Dict[str, List[Taken]]) -> str:
-    cells = [suite, "%d" % taken.pop("tests")[0].wall]
-    for times in taken.values():
-        wall = statistics.median(one.wall for one in times)
-        cpu = statistics.median(one.cpu for one in times)
-        cells.append("%.1f / %.1f" % (wall, cpu))
-    return "| %s |" % " | ".join(cells)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", action="append", choices=list(SUITES))
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=2)
-    asked = parser.parse_args()
+def suites(command: str, rounds: int) -> Iterator[Section]:
+    """A section for each suite."""
+    cpu = account.Cpu()
+    daemon = Daemon(command, cpu.enter)
+    # Not below /tmp: every sandbox has one of its own.
     place = Path(tempfile.mkdtemp(prefix="forkd-suites-", dir="/var/lib"))
     place.chmod(0o755)  # what only the host's root may search, a sandbox may not
-    bench = Bench(place, asked.workers)
-    print("load before: %.1f %.1f %.1f" % os.getloadavg())
-    print("| suite | tests | pytest | xdist | control | forkd, collected | forkd, warm |")
-    print("|---|---:|---:|---:|---:|---:|---:|", flush=True)
-    results = {}
     try:
-        for name in asked.only or SUITES:
-            results[name] = bench.suite(SUITES[name], asked.rounds)
-            print(row(name, dict(results[name])), flush=True)
-        print("load after: %.1f %.1f %.1f" % os.getloadavg())
-        print(json.dumps(results))
+        daemon.start()
+        cpu.roots.append(daemon.pid())
+        bench = Bench(place, daemon, cpu)
+        for suite in SUITES:
+            yield _suite(bench, suite, rounds, cpu.kind())
     finally:
-        subprocess.run([HOME / "forkd", "stop"], env=bench.env, stdout=-3, stderr=-3)
+        daemon.stop()
         shutil.rmtree(place)
+        cpu.close()
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _suite(bench: Bench, suite: Suite, rounds: int, kind: str) -> Section:
+    section = Section("Suite %s (CPU seconds by %s)" % (suite.name, kind))
+    ways = list(bench.ways)
+    for module, way in ((suite.needs, ""), ("xdist", XDIST)):
+        if importlib.util.find_spec(module) is None:
+            section.skip("%s %s: %s is not installed" % (suite.name, way, module))
+            ways = [name for name in ways if way and name != way]
+    taken: Dict[str, List[Taken]] = {name: [] for name in ways}
+    expected: Dict[str, List[str]] = {}
+    peaks = {name: bench.run(name, suite, True, expected).mib for name in ways}  # not timed
+    for _ in range(rounds):
+        for name in ways:
+            taken[name].append(bench.run(name, suite, False, expected))
+    section.title += ", %d tests" % len(expected)
+    for what, unit, field in (("wall", "s", 0), ("CPU", "s", 1)):
+        figures = {
+            name: Figure("%s: %s" % (what, name), unit, [one[field] for one in taken[name]])
+            for name in ways
+        }
+        _compare(figures, what)
+        for figure in figures.values():
+            section.add(figure)
+    for name, mib in peaks.items():
+        section.add(Figure("peak memory (Pss): %s" % name, "MiB", [mib]))
+    return section
+
+
+def _compare(figures: Dict[str, Figure], what: str) -> None:
+    """References, and the bounds that hold for every suite."""
+    reference = XDIST if what == "wall" and XDIST in figures else PLAIN
+    for name, figure in figures.items():
+        if name != reference:
+            figure.reference = "%s: %s" % (what, reference)
+    if what == "wall" and reference == XDIST:
+        _at_most(figures, COLLECTED, XDIST, 1.0)
+        _at_most(figures, WARM, XDIST, 1.0)
+    if what == "CPU" and WARM in figures:
+        _at_most(figures, WARM, PLAIN, 1.15)
+
+
+def _at_most(figures: Dict[str, Figure], name: str, other: str, factor: float) -> None:
+    limit = factor * figures[other].median()
+    figure = figures[name]
+    figure.holds = figure.median() <= limit
+    word = "holds" if figure.holds else "broken"
+    figure.bound = "%s: at most %.2f x %s = %.2f s" % (word, factor, other, limit)

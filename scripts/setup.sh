@@ -13,8 +13,11 @@ packages_of() { # GROUP
   case $1 in
     build) echo gcc libc6-dev linux-libc-dev make musl-tools maven ;;
     run) echo python3 python3-numpy iproute2 mmdebstrap util-linux xz-utils ;;
-    test) echo python3-pandas python3-sklearn python3-pytest python3-pytest-xdist ;;
-    bench) echo crun bubblewrap ;;
+    test)
+      echo python3-pandas python3-sklearn
+      echo python3-pytest python3-pytest-cov python3-pytest-xdist
+      ;;
+    bench) echo crun bubblewrap python3-networkx python3-sympy ;;
     vm) echo qemu-system-x86 e2fsprogs mmdebstrap nftables iproute2 ;;
     *) die "unknown group '$1'; groups are: build run test bench vm" ;;
   esac

@@ -35,7 +35,7 @@ class Dispatch:
         self._durations.learn(durations.of_split(split) if split else {})
         self._queue = schedule.Queue([], 1)
         self._last_phase = True
-        self._replayer = Replayer(session, False)
+        self._replayer = Replayer(session, False, options.memory)
         self._retries = Retries(options)
         self._journal = Journal(session, link, options)
 
@@ -57,7 +57,7 @@ class Dispatch:
         estimates = schedule.estimates(items)
         units = schedule.units(main, estimates)
         number = self._number(units)
-        self._replayer = Replayer(self._session, number > 1)
+        self._replayer = Replayer(self._session, number > 1, self._options.memory)
         if items:
             self._crew.hire(self._settings(worker, number, "") for worker in range(number))
         self._phase(schedule.Queue(units, number), not serial)
@@ -88,7 +88,8 @@ class Dispatch:
         options = self._options
         live = getattr(self._config.option, "capture", "fd") == "no"
         how = isolate or options.isolate
-        return Settings(worker, count, options.uid, options.timeout, how, live, options.keep)
+        timeout, keep = options.timeout, options.keep
+        return Settings(worker, count, options.uid, timeout, how, live, keep, options.seed)
 
     # Phases
 
@@ -185,6 +186,8 @@ class Dispatch:
             self._link.show(value.decode("utf-8", "replace"))
         elif kind == wire.FILE:
             self._link.write(*value)
+        elif kind == wire.MEMORY:
+            self._link.growth(value)
         elif kind == wire.COVERAGE:
             self._measured.append(value)
         elif kind == wire.STOP:
@@ -221,7 +224,7 @@ class Dispatch:
             self._queue.give_back(sent[1:])
 
     def _lost(self, index: int, how: str) -> Any:
-        body = (index, "run", "lost", how, "", 0, 0.0)
+        body = (index, "run", "lost", how, "", 0, 0, 0.0)
         return self._replayer.crash(index, body)
 
     # Verdicts

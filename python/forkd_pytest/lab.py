@@ -23,7 +23,7 @@ class Lab:
         self._link = link
         self._options = options
         self._crew = Crew(link)
-        self._replayer = Replayer(session, False)
+        self._replayer = Replayer(session, False, options.memory)
 
     def run(self) -> None:
         """What the options ask for; the results are this session's."""
@@ -90,7 +90,9 @@ class Lab:
         options, first = self._options, self._crew.made()
         tasks = {first + number: list(indices) for number, indices in enumerate(work)}
         self._crew.hire(
-            Settings(number, len(work), options.uid, options.timeout, isolate, False)
+            Settings(
+                number, len(work), options.uid, options.timeout, isolate, False, False, options.seed
+            )
             for number in tasks
         )
         while list(self._crew):
@@ -123,4 +125,4 @@ class Lab:
     def _ended(self, worker: Worker, how: str) -> Iterator[Result]:
         self._crew.gone(worker)
         for index in worker.sent:
-            yield index, [self._replayer.crash(index, (index, "run", "lost", how, "", 0, 0.0))]
+            yield index, [self._replayer.crash(index, (index, "run", "lost", how, "", 0, 0, 0.0))]

@@ -54,6 +54,7 @@ class HostLink:
         self._contents: List[Optional[bytes]] = []
         self._shown: List[str] = []
         self._shown_at = 0.0
+        self._growth = 0
         self.settings: Dict[str, Any] = {}
         while not self.settings:
             self._receive(None)
@@ -95,6 +96,12 @@ class HostLink:
     def sources(self, paths: Sequence[str]) -> None:
         """Files outside of the project that the collected state depends on."""
         self._send(b"x", 0, json.dumps(list(paths)).encode())
+
+    def growth(self, mib: int) -> None:
+        """What a worker came to have for itself: how many fit is known the next time."""
+        if mib > self._growth:
+            self._growth = mib
+            self._send(b"m", mib, b"")
 
     def leave(self, code: int) -> None:
         """The command's exit code; nothing may follow."""
@@ -218,6 +225,9 @@ class LocalLink:
                 file.write(text)
 
     def sources(self, paths: Sequence[str]) -> None:
+        return None
+
+    def growth(self, mib: int) -> None:
         return None
 
     def leave(self, code: int) -> None:

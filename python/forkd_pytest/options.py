@@ -12,6 +12,8 @@ class Options(NamedTuple):
     fixed: bool = False  # exactly so many, however small the work
     by: str = "auto"  # units: auto, test, file, scope, group
     isolate: str = "child"  # or "test"
+    memory: int = 0  # MiB of each worker at the most; 0: no limit
+    seed: str = ""  # each test's generators are seeded with it and the test's id
     timeout: float = 0.0  # seconds of a test; 0: no limit
     retries: int = 0
     flaky: str = "pass"  # what a test that passes in a retry counts as: pass or fail

@@ -8,6 +8,7 @@ import os
 import time
 from typing import Any, Dict, Optional
 
+from forkd_pytest import coverage
 from forkd_pytest.link import Link
 
 _KEYS = ("cache/lastfailed", "cache/nodeids", "cache/stepwise")
@@ -17,6 +18,7 @@ def refresh(config: Any, link: Link) -> None:
     """Clocks and the cache of pytest."""
     _clocks(config)
     _cache(config, link)
+    coverage.refresh(config, link)
 
 
 def _clocks(config: Any) -> None:

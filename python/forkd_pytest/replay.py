@@ -7,6 +7,7 @@ import sys
 import warnings
 from typing import Any, Dict, List, NamedTuple, Optional
 
+_FULL = 0.7  # of its limit: the keeper's memory and files count there, too
 _HOW = {"timeout": "ran for %s", "lost": "its sandbox ended: %s"}
 
 
@@ -32,9 +33,10 @@ class Node:
 class Replayer:
     """Calls the session's hooks."""
 
-    def __init__(self, session: Any, shared: bool) -> None:
+    def __init__(self, session: Any, shared: bool, limit_mib: int = 0) -> None:
         self._session = session
         self._config = session.config
+        self._limit_mib = limit_mib  # of a worker's memory; 0: none
         self._shared = shared  # more than one worker: reporters name them
         self._nodes: Dict[int, Node] = {}
         reporter = self._config.pluginmanager.getplugin("terminalreporter")
@@ -73,13 +75,13 @@ class Replayer:
         """The one report of an item whose runner died."""
         from _pytest.reports import TestReport
 
-        _, phase, how, detail, tail, rss_kib, seconds = body
+        _, phase, how, detail, tail, rss_kib, own_kib, seconds = body
         item = self._session.items[index]
         lines = ["%s in %s" % (describe(how, detail), phase)]
         if rss_kib:
             lines.append("peak memory %d MiB" % (rss_kib // 1024))
         if how == "signal" and detail == str(int(signal.SIGKILL)):
-            lines.append("killed from outside, or out of memory: this test is the probable cause")
+            lines.append(self._killed(own_kib))
         sections = [("Output before the end", tail)] if tail else []
         return TestReport(
             nodeid=item.nodeid,
@@ -92,6 +94,11 @@ class Replayer:
             duration=seconds,
             user_properties=[("forkd_crash", "%s:%s" % (how, detail))],
         )
+
+    def _killed(self, own_kib: int) -> str:
+        if self._limit_mib and own_kib // 1024 >= _FULL * self._limit_mib:
+            return "out of memory: a worker may have %d MiB (--memory)" % self._limit_mib
+        return "killed from outside, or out of memory: this test is the probable cause"
 
     def warning(self, body: Any) -> None:
         """A warning that a worker recorded."""

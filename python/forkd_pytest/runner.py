@@ -14,7 +14,7 @@ import time
 import traceback
 from typing import Any, Deque, Dict, List, NamedTuple, NoReturn, Optional, Tuple
 
-from forkd_pytest import coverage, state, wire
+from forkd_pytest import coverage, memory, seeds, state, wire
 from forkd_pytest.hooks import HOOKS, Hooks
 from forkd_pytest.limits import Timeouts
 from forkd_pytest.parent import Held
@@ -36,6 +36,7 @@ class Settings(NamedTuple):
     isolate: str  # "child", or "test": a fresh fork for each item
     live: bool  # output is not captured: pass it on as it comes
     keep: bool = False  # files that tests have written are brought back
+    seed: str = ""  # random generators are seeded before each test, from it and the test's id
 
     @property
     def name(self) -> str:
@@ -117,7 +118,7 @@ class Runner:
         raw = os.dup(2)
         state.unpark(config, capturing=True)
         state.enable_faulthandler(raw, dump_signal)
-        coverage.forked()
+        coverage.forked(config)
 
     def _loop(self) -> None:
         while True:
@@ -153,6 +154,8 @@ class Runner:
         began = time.monotonic()
         limit = self._timeouts.of(item)
         self._reports = []
+        if self._settings.seed:
+            seeds.sow(self._settings.seed, item.nodeid)
         self._record.write(Doing(index, 0, began, began + limit if limit else 0.0))
         goes_on = self._protocol(item, after)
         seconds = time.monotonic() - began
@@ -186,11 +189,13 @@ class Runner:
         session.exitstatus = 0
         with contextlib.suppress(Exception):
             config.hook.pytest_sessionfinish(session=session, exitstatus=0)
-        with contextlib.suppress(BaseException):
-            config._ensure_unconfigure()
+        if self._settings.isolate == "child":
+            self._send(wire.MEMORY, memory.private_mib())
         measured = coverage.measured()
         if measured is not None:
             self._send(wire.COVERAGE, measured)
+        with contextlib.suppress(BaseException):
+            config._ensure_unconfigure()
         self._send(wire.FINISHED, None)
         with contextlib.suppress(BaseException):
             threading._shutdown()  # type: ignore[attr-defined]

@@ -8,6 +8,8 @@ import os
 import sys
 from typing import Any, NamedTuple, Optional
 
+from forkd_pytest import coverage
+
 
 class RandomState(NamedTuple):
     """The global generators as collection left them: a seed set at import must hold in a fork."""
@@ -32,6 +34,7 @@ class RandomState(NamedTuple):
 
 def park(config: Any) -> None:
     """In the parent, at the end of collection: nothing stays open that forks would share."""
+    coverage.park()
     capture = config.pluginmanager.getplugin("capturemanager")
     if capture is not None:
         capture.suspend_global_capture(in_=True)

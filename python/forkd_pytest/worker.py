@@ -15,7 +15,7 @@ import sys
 import time
 from typing import Any, Deque, NamedTuple, NoReturn, Optional
 
-from forkd_pytest import wire
+from forkd_pytest import memory, wire
 from forkd_pytest.parent import Held, held
 from forkd_pytest.record import NOTHING, PHASES, Record
 from forkd_pytest.runner import Runner, Settings, prepare
@@ -150,6 +150,7 @@ class Keeper:
     def _become_runner(self, fds: "tuple[int, int, int]") -> NoReturn:
         commands, results, raw = fds
         os.setpgid(0, 0)
+        memory.prefer_to_end_this()
         os.close(self._in)
         os.close(self._out)
         os.dup2(raw, 1)
@@ -274,7 +275,8 @@ class Keeper:
             self._queue.popleft()
         seconds = time.monotonic() - doing.began if doing.began else 0.0
         tail = bytes(self._tail).decode("utf-8", "replace")
-        self._send(wire.CRASH, (index, phase, how, detail, tail, rss_kib, seconds))
+        own_kib = max(0, rss_kib - memory.resident_kib())  # beyond what it was forked with
+        self._send(wire.CRASH, (index, phase, how, detail, tail, rss_kib, own_kib, seconds))
 
     def _drain(self, child: _Child) -> None:
         data = wire.read_some(child.raw)

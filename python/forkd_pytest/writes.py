@@ -30,6 +30,8 @@ class Writes:
             path, mode, flags = args
             if isinstance(path, (str, bytes)) and isinstance(flags, int) and flags & _WRITING:
                 self._add(path)
+        elif event == "sqlite3.connect" and isinstance(args[0], (str, bytes, os.PathLike)):
+            self._add(args[0])  # the library opens it without telling
         elif event == "os.rename" and isinstance(args[1], (str, bytes, os.PathLike)):
             self._add(args[1])
 

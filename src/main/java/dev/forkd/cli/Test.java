@@ -1,15 +1,19 @@
 package dev.forkd.cli;
 
 import dev.forkd.client.ForkdClient;
+import dev.forkd.client.ProgramStream;
 import dev.forkd.fanout.Interpreter;
 import dev.forkd.fanout.Project;
 import dev.forkd.fanout.Run;
 import dev.forkd.fanout.Suite;
 import dev.forkd.fanout.Templates;
+import dev.forkd.model.ExitStatus;
+import dev.forkd.model.SandboxId;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import picocli.CommandLine.Command;
@@ -29,6 +33,8 @@ import tools.jackson.databind.node.ObjectNode;
     },
     footer = {"", "Example:", "  forkd test -n 4 -- -k parser --junitxml=report.xml"})
 final class Test extends DaemonCommand implements Cli.PassesExitCode {
+  private static final Duration LONGEST = Duration.ofHours(23);
+
   @Parameters(arity = "0..*", paramLabel = "ARG", description = "pytest's arguments.")
   private List<String> args = List.of();
 
@@ -88,6 +94,7 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
                 client,
                 suite,
                 new Templates(client, notes, event -> show(progress, event)),
+                (sandbox, program) -> plainly(client, sandbox, program),
                 session.console().out(),
                 session.console().err());
         var _ = session.console().signals().handle(number -> run.interrupt())) {
@@ -107,6 +114,20 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
                     (System.nanoTime() - began) / 1e9));
       }
       return code;
+    }
+  }
+
+  /** A pytest that shows help, or that is debugged: with the user's terminal where it is one. */
+  private ExitStatus plainly(ForkdClient client, SandboxId sandbox, ObjectNode program)
+      throws IOException {
+    Console.Terminal own = session.console().terminal();
+    boolean terminal = own.in() && own.out();
+    program.put("stdin", terminal);
+    if (terminal) {
+      program.putObject("pty").put("columns", own.columns());
+    }
+    try (ProgramStream stream = client.start(sandbox, "exec", program, LONGEST)) {
+      return new Attached(session.console(), stream).follow(terminal, terminal, LONGEST);
     }
   }
 
@@ -138,6 +159,7 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
         Interpreter.find(named, console.env("VIRTUAL_ENV"), root),
         Project.environment(console.env()),
         allow,
-        console.terminal().out());
+        console.terminal().out(),
+        options.memoryMib());
   }
 }

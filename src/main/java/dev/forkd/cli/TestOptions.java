@@ -40,6 +40,18 @@ final class TestOptions {
   private double timeout;
 
   @Option(
+      names = "--memory",
+      paramLabel = "MIB",
+      description = "Memory of each worker; a test that wants more fails as out of memory.")
+  private int memory;
+
+  @Option(
+      names = "--seed",
+      paramLabel = "S",
+      description = "Seed random generators before each test, from S and its id.")
+  private String seed = "";
+
+  @Option(
       names = "--retries",
       paramLabel = "N",
       description = "Run a test that failed up to N times again, in fresh forks.")
@@ -89,6 +101,9 @@ final class TestOptions {
     if (workers < 0 || workers > 256 || retries < 0 || retries > 100 || !(timeout >= 0)) {
       throw invalid("-n must be 1..256, --retries 0..100, --timeout not negative");
     }
+    if (memory != 0 && memory < 16) {
+      throw invalid("--memory is " + memory + ": a worker needs 16 MiB or more");
+    }
     among("--by", by, List.of("auto", "test", "file", "scope", "group"));
     among("--isolate", isolate, List.of("child", "test"));
     among("--flaky", flaky, List.of("pass", "fail"));
@@ -107,6 +122,11 @@ final class TestOptions {
     return new ForkdException(FailureKind.INVALID, message);
   }
 
+  /** Limit of each sandbox; 0 = none. */
+  int memoryMib() {
+    return memory;
+  }
+
   /** The controller's settings: forkd_pytest/options.py. */
   ObjectNode json(Console console) {
     ObjectNode options =
@@ -116,6 +136,8 @@ final class TestOptions {
             .put("by", by)
             .put("isolate", isolate)
             .put("timeout", timeout)
+            .put("memory", memory)
+            .put("seed", seed)
             .put("retries", retries)
             .put("flaky", flaky)
             .put("keep", keepWrites)

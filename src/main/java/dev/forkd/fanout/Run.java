@@ -19,12 +19,14 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.ReentrantLock;
 import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /** One run: forks the controller and, as it asks, workers; carries bytes between them. */
 public final class Run implements AutoCloseable {
   private static final int MAX_WORKERS = 1024;
   private static final int PLAIN = -1;
+  private static final long USUAL_GROWTH = 128L << 20; // until a run has told
   private static final String CONTROLLER =
       "import forkd_pytest.controller; forkd_pytest.controller.main()";
   private static final String WORKER = "import forkd_pytest.worker; forkd_pytest.worker.main()";
@@ -34,6 +36,7 @@ public final class Run implements AutoCloseable {
   private final Templates.Ready template;
   private final Templates templates;
   private final UserTree tree;
+  private final Plainly plainly;
   private final PrintStream out;
   private final PrintStream err;
   private final Sandboxes sandboxes;
@@ -44,13 +47,25 @@ public final class Run implements AutoCloseable {
   private Optional<Integer> code = Optional.empty();
   private List<String> sources = List.of();
   private String summary = "";
+  private long growth;
   private final Set<String> written = new TreeSet<>();
+
+  /** Runs a program in a sandbox in the place of the command. */
+  public interface Plainly {
+    /**
+     * To its end.
+     *
+     * @param program the request, but for input and terminal
+     */
+    ExitStatus run(SandboxId sandbox, ObjectNode program) throws IOException;
+  }
 
   private Run(
       ForkdClient client,
       Suite suite,
       Templates templates,
       Templates.Ready template,
+      Plainly plainly,
       PrintStream out,
       PrintStream err) {
     this.client = client;
@@ -58,17 +73,27 @@ public final class Run implements AutoCloseable {
     this.templates = templates;
     this.template = template;
     this.tree = new UserTree(suite);
+    this.plainly = plainly;
     this.out = out;
     this.err = err;
-    this.sandboxes = new Sandboxes(client, template.tag());
+    this.sandboxes = new Sandboxes(client, template.tag(), suite.memoryMib());
   }
 
-  /** Makes sure of the suite's template and forks from it. */
+  /**
+   * Makes sure of the suite's template and forks from it.
+   *
+   * @param plainly for what does not end in a collected session
+   */
   public static Run of(
-      ForkdClient client, Suite suite, Templates templates, PrintStream out, PrintStream err)
+      ForkdClient client,
+      Suite suite,
+      Templates templates,
+      Plainly plainly,
+      PrintStream out,
+      PrintStream err)
       throws IOException {
     Templates.Ready template = templates.ready(suite);
-    return new Run(client, suite, templates, template, out, err);
+    return new Run(client, suite, templates, template, plainly, out, err);
   }
 
   /** Whether the suite was collected for this run. */
@@ -96,6 +121,10 @@ public final class Run implements AutoCloseable {
     Worker controller = Worker.call(client, sandboxes.take(), CONTROLLER);
     try (controller) {
       options.put("sources", template.fresh());
+      if (!options.path("fixed").asBoolean(false)) {
+        long each = template.growth() == 0 ? USUAL_GROWTH : template.growth();
+        options.put("workers", Capacity.now().workers(each));
+      }
       options.optional("lines").ifPresent(path -> tree.allow(path.asString("")));
       send(controller, 'C', 0, Json.text(options).getBytes(StandardCharsets.UTF_8));
       current = Optional.of(controller);
@@ -115,12 +144,14 @@ public final class Run implements AutoCloseable {
       }
     }
     written.addAll(template.written());
+    growth = growth == 0 ? template.growth() : growth;
     if (template.fresh()
         || template.workers() != asked.get()
+        || template.growth() != growth
         || !template.written().equals(written)) {
       templates.remember(
           suite,
-          new Templates.Ready(template.tag(), template.fresh(), asked.get(), written),
+          new Templates.Ready(template.tag(), template.fresh(), asked.get(), growth, written),
           sources);
     }
     return code.orElse(70);
@@ -138,15 +169,12 @@ public final class Run implements AutoCloseable {
     }
   }
 
-  private int plain() {
-    List<String> argv = new ArrayList<>(List.of(suite.interpreter().path().toString()));
-    argv.addAll(List.of("-m", "pytest"));
-    argv.addAll(suite.args());
-    try (Worker program = Worker.exec(client, sandboxes.take(), argv, suite.cwd().toString())) {
-      ExitStatus status =
-          program.follow(Map.of(1, bytes -> print(out, bytes), 2, bytes -> print(err, bytes)));
-      return status.shellCode();
-    }
+  private int plain() throws IOException {
+    ObjectNode program = Json.object().put("warm", false).put("cwd", suite.cwd().toString());
+    ArrayNode argv = program.putArray("args").add(suite.interpreter().path().toString());
+    argv.add("-m").add("pytest");
+    suite.args().forEach(argv::add);
+    return plainly.run(sandboxes.take(), program).shellCode();
   }
 
   private void handle(Worker controller, Frames.Frame frame) {
@@ -158,6 +186,7 @@ public final class Run implements AutoCloseable {
       case 'f' -> start(controller, Json.parse(body));
       case 'r' -> send(controller, 'c', 0, read(new String(body, StandardCharsets.UTF_8)));
       case 'w' -> write(body);
+      case 'm' -> growth = (frame.number() & 0xffffffffL) << 20;
       case 'x' -> sources = texts(Json.parse(body));
       case 'y' -> summary = new String(body, StandardCharsets.UTF_8);
       case 'e' -> code = Optional.of(frame.number());

@@ -11,17 +11,25 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
 
 /** The sandboxes of a run: forked from one template, destroyed together. */
 final class Sandboxes implements AutoCloseable {
   private final ForkdClient client;
   private final Tag tag;
+  private final int memoryMib;
   private final List<SandboxId> all = new ArrayList<>();
   private final Deque<SandboxId> unused = new ArrayDeque<>();
 
-  Sandboxes(ForkdClient client, Tag tag) {
+  /**
+   * None yet.
+   *
+   * @param memoryMib limit of each; 0 = none
+   */
+  Sandboxes(ForkdClient client, Tag tag, int memoryMib) {
     this.client = client;
     this.tag = tag;
+    this.memoryMib = memoryMib;
   }
 
   /** Forks so many; none when it is not positive. */
@@ -29,7 +37,11 @@ final class Sandboxes implements AutoCloseable {
     if (count <= 0) {
       return;
     }
-    JsonNode made = client.fork(Json.object().put("snapshot_tag", tag.text()).put("n", count));
+    ObjectNode request = Json.object().put("snapshot_tag", tag.text()).put("n", count);
+    if (memoryMib > 0) {
+      request.put("memory_limit_mib", memoryMib);
+    }
+    JsonNode made = client.fork(request);
     for (JsonNode one : made) {
       SandboxId id = new SandboxId(one.path("id").asString(""));
       all.add(id);

@@ -24,6 +24,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param env environment of collection and tests
  * @param allow hazards that the user accepts
  * @param terminal whether the user looks at a terminal
+ * @param memoryMib of each sandbox at the most; 0 = no limit
  */
 public record Suite(
     Path root,
@@ -32,7 +33,8 @@ public record Suite(
     Interpreter interpreter,
     Map<String, String> env,
     List<String> allow,
-    boolean terminal) {
+    boolean terminal,
+    int memoryMib) {
   /** Changes when what a template holds changes its form. */
   private static final String FORM = "suite/1";
 

@@ -50,9 +50,10 @@ public final class Templates {
    *
    * @param fresh whether it was made just now
    * @param workers how many workers its last run had; 0 when it has not run
+   * @param growth bytes that a worker came to have for itself; 0 when it has not run
    * @param written files that earlier runs wrote
    */
-  record Ready(Tag tag, boolean fresh, int workers, Set<String> written) {
+  record Ready(Tag tag, boolean fresh, int workers, long growth, Set<String> written) {
     Ready {
       written = Set.copyOf(written);
     }
@@ -67,14 +68,15 @@ public final class Templates {
     String before = known.path("tag").asString("");
     if (before.equals(tag.text()) && unchanged(known) && exists(tag)) {
       Files.setLastModifiedTime(note, FileTime.fromMillis(System.currentTimeMillis()));
-      return new Ready(tag, false, known.path("workers").asInt(0), written);
+      return new Ready(
+          tag, false, known.path("workers").asInt(0), known.path("growth").asLong(0), written);
     }
     if (!before.isEmpty()) {
       remove(before);
     }
     client.createSnapshot(suite.creation(tag), progress);
     forgetOld(note);
-    return new Ready(tag, true, 0, written);
+    return new Ready(tag, true, 0, known.path("growth").asLong(0), written);
   }
 
   private boolean exists(Tag tag) {
@@ -125,6 +127,7 @@ public final class Templates {
     }
     Path file = notes.resolve(suite.slot() + ".json");
     ObjectNode note = Json.object().put("tag", run.tag().text()).put("workers", run.workers());
+    note.put("growth", run.growth());
     ArrayNode written = note.putArray("written");
     run.written().forEach(written::add);
     if (!run.fresh() && Files.isRegularFile(file)) {

@@ -30,14 +30,6 @@ final class Worker implements AutoCloseable {
     return new Worker(sandbox, client.start(sandbox, "call", body, LONGEST.minusSeconds(60)));
   }
 
-  /** Starts a new process. */
-  static Worker exec(ForkdClient client, SandboxId sandbox, Iterable<String> argv, String cwd) {
-    ObjectNode body = Json.object().put("warm", false).put("cwd", cwd).put("stdin", false);
-    var list = body.putArray("args");
-    argv.forEach(list::add);
-    return new Worker(sandbox, client.start(sandbox, "exec", body, LONGEST.minusSeconds(60)));
-  }
-
   SandboxId sandbox() {
     return sandbox;
   }

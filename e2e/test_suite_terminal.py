@@ -1,0 +1,57 @@
+"""`forkd test` at a terminal: the debugger."""
+
+import os
+import pty
+import select
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Iterator, Tuple
+
+import pytest
+from conftest import HOME, Installation
+
+
+@pytest.fixture
+def project() -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-terminal-", dir="/var/lib"))
+    (directory / "pytest.ini").write_text("[pytest]\n")
+    yield directory
+    shutil.rmtree(directory)
+
+
+def at_a_terminal(
+    installation: Installation, project: Path, args: "list[str]", prompt: bytes, answer: bytes
+) -> Tuple[int, bytes]:
+    """Exit code and output; the answer is typed when the prompt is there."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(project)
+        command = str(HOME / "forkd")
+        os.execve(command, ["forkd", "test", *args], installation.environment)
+    out = b""
+    answered = False
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and select.select([terminal], [], [], 60)[0]:
+        try:
+            data = os.read(terminal, 4096)
+        except OSError:  # EIO: nobody has the other end any more
+            break
+        out += data
+        if prompt in out and not answered:
+            answered = True
+            os.write(terminal, answer)
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(status), out
+
+
+def test_the_debugger_has_the_terminal(installation: Installation, rest, project: Path) -> None:
+    (project / "test_one.py").write_text("def test_a():\n    x = 41\n    assert x == 42\n")
+    code, out = at_a_terminal(
+        installation, project, ["--", "--pdb"], b"(Pdb) ", b"p x + 1000\nq\n"
+    )
+    assert b"1041" in out, out
+    assert b"1 failed" in out
+    assert code == 2
