@@ -65,9 +65,12 @@ test-vm: ## run the tests of the vm engine alone (minutes under emulation; root)
 crash-vm: build ## kill daemon, virtual machines and their helpers 50 times at random (minutes; root)
 	@FORKD_CRASH_ROUNDS=50 /usr/bin/python3 -m pytest -qs -p no:cacheprovider e2e/test_vm_crash.py
 
+CRASH := test_kills or test_crowd or test_clock or test_full_disk or any_moment or one_tag or \
+	live_children or locked_or_truncated
+
 .PHONY: crash
-crash: build ## kill the daemon at 50 moments of branches and suspends (minutes; root)
-	@FORKD_CRASH_ROUNDS=50 e2e/run.sh -k test_kill_9_at_any_moment
+crash: build ## kills, full disks, crowds, clock steps and races, 50 times each (half an hour; root)
+	@FORKD_CRASH_ROUNDS=50 e2e/run.sh -k '$(CRASH)'
 
 .PHONY: e2e
 e2e: build ## drive the installed command and the REST API as a user would (root)

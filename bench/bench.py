@@ -12,6 +12,7 @@ from typing import Callable, Dict, List
 import branches
 import commands
 import forks
+import load
 import report
 import suite
 import suites
@@ -20,10 +21,11 @@ from daemon import HOME, Daemon, running
 from figures import Section, machine
 
 USUAL = ("forks", "pool", "memory", "trips", "commands", "start", "branch", "suite", "suites")
-PARTS = (*USUAL, "vm")  # an image of its own: minutes before the first figure
+# An image of its own, or ten minutes of load: asked for by name only.
+PARTS = (*USUAL, "vm", "load")
 
 
-def parts(daemon: Daemon, rounds: int) -> Dict[str, Callable[[], List[Section]]]:
+def parts(daemon: Daemon, rounds: int, minutes: int) -> Dict[str, Callable[[], List[Section]]]:
     """Every part, with its number of rounds from the one that the user chose."""
     few = max(3, rounds // 3)
     return {
@@ -36,6 +38,7 @@ def parts(daemon: Daemon, rounds: int) -> Dict[str, Callable[[], List[Section]]]
         "branch": lambda: [branches.branches(daemon, rounds)],
         "suite": lambda: suite.suite(daemon, rounds),
         "suites": lambda: list(suites.suites(daemon.command, max(3, rounds // 5))),
+        "load": lambda: load.load(daemon, rounds, minutes),
         "vm": lambda: [*vm.forks(daemon, few), vm.pool(daemon, few)],
     }
 
@@ -44,9 +47,9 @@ def measure(arguments: argparse.Namespace, sections: List[Section]) -> str:
     """Fills the sections; the daemon's version."""
     with running(arguments.forkd) as daemon:
         version = daemon.client().request("GET", "/version")["version"]
-        if set(arguments.only) - {"vm", "suites"}:
+        if set(arguments.only) - {"vm", "suites", "load"}:
             daemon.snapshot(forks.RECIPE, forks.TAG)
-        chosen = parts(daemon, arguments.rounds)
+        chosen = parts(daemon, arguments.rounds, arguments.minutes)
         for name in PARTS:
             if name in arguments.only:
                 print("%s ..." % name, flush=True)
@@ -54,17 +57,20 @@ def measure(arguments: argparse.Namespace, sections: List[Section]) -> str:
         return version
 
 
-def load() -> str:
+def load_average() -> str:
     return " ".join("%.2f" % value for value in os.getloadavg())
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench/run.sh", description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, help="rounds of each figure (15)")
+    parser.add_argument("--minutes", type=int, default=10, help="of the load (10)")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=USUAL, metavar="PART")
     parser.add_argument("--forkd", default=os.path.join(HOME, "forkd"), help="the command")
     parser.add_argument("--out", default=report.RESULTS, metavar="DIR", help="bench/results")
     arguments = parser.parse_args()
+    if arguments.minutes < 1:
+        parser.error("--minutes must be at least 1")
     if arguments.rounds < 3:
         parser.error("--rounds must be at least 3")
     about = {
@@ -72,7 +78,7 @@ def main() -> int:
         "command": "bench/run.sh --rounds %d --only %s"
         % (arguments.rounds, shlex.join(arguments.only)),
         "machine": machine(),
-        "load before": load(),
+        "load before": load_average(),
     }
     sections: List[Section] = []
     try:
@@ -80,7 +86,7 @@ def main() -> int:
     except (RuntimeError, OSError) as error:
         print("bench: %s" % error, file=sys.stderr)
         return 2
-    about["load after"] = load()
+    about["load after"] = load_average()
     path = report.write(about, sections, arguments.out)
     with open(path) as file:
         print("\n" + file.read())

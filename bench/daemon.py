@@ -111,6 +111,15 @@ class Daemon:
             queue += parents.get(pid, [])
         return total * 1000 / os.sysconf("SC_CLK_TCK")
 
+    def resident_mib(self) -> float:
+        """Of the daemon itself, without what it started."""
+        assert self._process is not None
+        with open("/proc/%d/status" % self._process.pid) as file:
+            for line in file:
+                if line.startswith("VmRSS:"):
+                    return int(line.split()[1]) / 1024
+        raise RuntimeError("the daemon has ended")
+
     def gauge(self, name: str) -> float:
         """A value of /metrics."""
         text = self.client().text("/metrics")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,10 @@ warm:
 workdir: /workdir
 limits: {pids: 64}
 """
+
+
+# How often what breaks by chance is tried; `make crash` takes 50.
+ROUNDS = int(os.environ.get("FORKD_CRASH_ROUNDS", "3"))
 
 
 class Installation:
@@ -89,6 +94,20 @@ class Installation:
     def label(self) -> str:
         """What this daemon's cgroups are called."""
         return "forkd-" + self.rest.ok("GET", "/version")["instance"]
+
+
+def kill_daemon(installed: Installation) -> None:
+    """kill -9 of the JVM; its launcher sees that and ends what it made."""
+    process = installed.process
+    assert process is not None
+    for pid in [process.pid, *host.children_of(process.pid)]:
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue  # it ended while we looked
+        if b"forkd.jar" in command:
+            os.kill(pid, signal.SIGKILL)
+    process.wait(30)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import sqlite3
 import tempfile
 import threading
@@ -13,7 +12,7 @@ from typing import Iterator
 import pytest
 
 import host
-from conftest import TINY, Installation
+from conftest import ROUNDS, TINY, Installation, kill_daemon
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +109,7 @@ def test_two_branches_to_one_tag(rest):
     sources = [s["id"] for s in rest.fork("tiny", 4)]
     for i, source in enumerate(sources):
         rest.eval(source, f"me = {i}")
-    for round_number in range(10):
+    for round_number in range(max(10, ROUNDS)):
         tag = f"race-{round_number}"
         replies: list = []
 
@@ -133,15 +132,18 @@ def test_two_branches_to_one_tag(rest):
 
 
 def test_deleting_a_snapshot_with_live_children(rest):
-    source = rest.fork("tiny")[0]["id"]
-    rest.eval(source, "z = 1")
-    branch(rest, source, tag="used")
-    child = rest.fork("used")[0]["id"]
-    status, reply = rest.call("DELETE", "/v1/snapshots/used")
-    assert status == 409 and "used" in reply["error"]
-    rest.ok("DELETE", "/v1/snapshots/used?force=true")
-    assert rest.eval(child, "z")["result"] == "1"
-    assert rest.call("POST", "/v1/sandboxes", {"snapshot_tag": "used"})[0] == 404
+    for _ in range(ROUNDS):
+        source = rest.fork("tiny")[0]["id"]
+        rest.eval(source, "z = 1")
+        branch(rest, source, tag="used")
+        child = rest.fork("used")[0]["id"]
+        status, reply = rest.call("DELETE", "/v1/snapshots/used")
+        assert status == 409 and "used" in reply["error"]
+        rest.ok("DELETE", "/v1/snapshots/used?force=true")
+        assert rest.eval(child, "z")["result"] == "1"
+        assert rest.call("POST", "/v1/sandboxes", {"snapshot_tag": "used"})[0] == 404
+        rest.kill(child)
+        rest.kill(source)
 
 
 def test_a_workspace_sleeps_and_wakes_with_its_state(rest):
@@ -162,23 +164,6 @@ def test_a_workspace_sleeps_and_wakes_with_its_state(rest):
     assert len(states) == 1
     rest.ok("DELETE", "/v1/workspaces/mine")
     assert [s for s in rest.ok("GET", "/v1/snapshots") if s["tag"].startswith("ws-")] == []
-
-
-def kill_daemon(installed: Installation) -> None:
-    """kill -9 of the JVM; its launcher sees that and ends what it made."""
-    process = installed.process
-    assert process is not None
-    for pid in [process.pid, *host.children_of(process.pid)]:
-        try:
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except OSError:
-            continue  # it ended while we looked
-        if b"forkd.jar" in command:
-            os.kill(pid, signal.SIGKILL)
-    process.wait(30)
-
-
-ROUNDS = int(os.environ.get("FORKD_CRASH_ROUNDS", "3"))
 
 
 def test_kill_9_at_any_moment_of_a_branch_or_a_suspend():
@@ -235,7 +220,8 @@ def test_kill_9_at_any_moment_of_a_branch_or_a_suspend():
         shutil.rmtree(directory)
 
 
-def test_a_registry_that_is_locked_or_truncated_is_told():
+@pytest.mark.parametrize("kept", [n / 16 for n in range(1, max(2, min(ROUNDS, 16)))])
+def test_a_registry_that_is_locked_or_truncated_is_told(kept: float):
     directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-"))
     installed = Installation(directory)
     rest = installed.rest
@@ -259,7 +245,7 @@ def test_a_registry_that_is_locked_or_truncated_is_told():
             other.close()
         assert branch(rest, source, tag="b")["bootable"]
         installed.stop()
-        os.truncate(registry, os.path.getsize(registry) // 2)
+        os.truncate(registry, int(os.path.getsize(registry) * kept))
         refused = installed.command("serve", "--bind", "none", timeout=60)
         assert refused.returncode == 9 and b"is damaged" in refused.stderr, refused.stderr
         registry.unlink()

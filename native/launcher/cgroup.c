@@ -20,15 +20,27 @@ static void warn(struct cgroups *all, const char *controller, const char *why) {
            controller, why);
 }
 
+static void remember_stale(struct cgroups *all, const char *name) {
+  size_t n = 0;
+  while (all->stale && all->stale[n]) n++;
+  char **grown = realloc(all->stale, (n + 2) * sizeof *grown);
+  if (!grown) return;
+  all->stale = grown;
+  grown[n] = strdup(name);
+  grown[n + 1] = NULL;
+}
+
 // Only groups without processes go; those of a living namesake are busy and stay.
-static void remove_stale(int base) {
+static void remove_stale(struct cgroups *all, int base) {
   int copy = openat(base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR *dir = copy < 0 ? NULL : fdopendir(copy);
   if (!dir) return;
   struct dirent *entry;
-  while ((entry = readdir(dir)))
-    if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
-      unlinkat(base, entry->d_name, AT_REMOVEDIR);
+  while ((entry = readdir(dir))) {
+    if (entry->d_type != DT_DIR || entry->d_name[0] == '.') continue;
+    if (unlinkat(base, entry->d_name, AT_REMOVEDIR) < 0 && errno == EBUSY)
+      remember_stale(all, entry->d_name);
+  }
   closedir(dir);
 }
 
@@ -47,9 +59,25 @@ void cgroups_open(struct cgroups *all, const char *instance) {
   cgroups_sweep(all);
 }
 
-void cgroups_sweep(const struct cgroups *all) {
+void cgroups_sweep(struct cgroups *all) {
   for (enum controller c = 0; c < C_COUNT; c++)
-    if (all->base[c] >= 0) remove_stale(all->base[c]);
+    if (all->base[c] >= 0) remove_stale(all, all->base[c]);
+}
+
+static void forget_stale(struct cgroups *all) {
+  for (char **name = all->stale; name && *name; name++) free(*name);
+  free(all->stale);
+  all->stale = NULL;
+}
+
+void cgroups_retry(struct cgroups *all) {
+  if (!all->stale) return;
+  bool busy = false;
+  for (char **name = all->stale; *name; name++)
+    for (enum controller c = 0; c < C_COUNT; c++)
+      if (all->base[c] >= 0 && unlinkat(all->base[c], *name, AT_REMOVEDIR) < 0)
+        busy |= errno == EBUSY;
+  if (!busy) forget_stale(all);
 }
 
 void cgroups_attach(struct cgroups *all, const char *instance) {
@@ -66,6 +94,8 @@ void cgroups_attach(struct cgroups *all, const char *instance) {
 }
 
 void cgroups_close(struct cgroups *all) {
+  cgroups_retry(all);
+  forget_stale(all);
   for (int c = 0; c < C_COUNT; c++) {
     if (all->base[c] >= 0) {
       close(all->base[c]);
@@ -118,6 +148,8 @@ static int create_one(struct cgroups *all, struct cgroup *g, enum controller c, 
 int cgroup_create(struct cgroups *all, struct cgroup *g, const char *name,
                   const struct limits *limits, struct error *e) {
   *g = (struct cgroup){.present = {false}};
+  for (char **stale = all->stale; stale && *stale; stale++)
+    if (strcmp(*stale, name) == 0) return FAIL(e, ERR_EXISTS, "the group %s is still in use", name);
   snprintf(g->name, sizeof g->name, "%s", name);
   for (enum controller c = 0; c < C_COUNT; c++) {
     int64_t value = limit_of(limits, c);

@@ -18,6 +18,7 @@ struct cgroups {
   const struct cgroup_ops *ops; // NULL: no control groups here
   int parent[C_COUNT], base[C_COUNT]; // directories, -1 = controller not available
   char name[48];                      // of the base
+  char **stale; // left by a predecessor whose processes had not ended yet, NULL-terminated
   char warning[256];
 };
 
@@ -29,10 +30,12 @@ struct cgroup {
 // Finds what there is, makes the base and removes what a killed predecessor left. Never fails: what
 // is not available is told in `warning`.
 void cgroups_open(struct cgroups *all, const char *instance);
+// Removes those that were still busy then. Cheap when there are none.
+void cgroups_retry(struct cgroups *all);
 // As above, but nothing is removed: another process may just be making a group there.
 void cgroups_attach(struct cgroups *all, const char *instance);
 // Removes the groups below the base that nobody is in.
-void cgroups_sweep(const struct cgroups *all);
+void cgroups_sweep(struct cgroups *all);
 void cgroups_close(struct cgroups *all);
 const char *cgroups_version(const struct cgroups *all);
 

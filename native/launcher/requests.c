@@ -131,6 +131,7 @@ void serve_request(struct launcher *l, const struct frame *f) {
     l->stopping = true; // not a daemon of ours
     return;
   }
+  cgroups_retry(&l->cgroups);
   switch (f->type) {
     case L_HELLO: done = hello(l, f, &e); break;
     case L_TEMPLATE: done = begin_template(l, f, &e); break;

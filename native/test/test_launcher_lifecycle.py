@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -177,6 +178,25 @@ def test_kill_9_of_the_launcher_leaves_no_process(moment: str) -> None:
     assert cgroup_directories(heir.instance) == []
     started.close()
     started.remove_run_dir()
+
+
+@pytest.mark.parametrize("when", ["request", "close"])
+def test_a_group_that_was_busy_at_the_start_goes_later(launcher: Launcher, when: str) -> None:
+    """The processes of a launcher that was killed may die a moment after the next one begins."""
+    base = cgroup_directories(launcher.instance)[0]
+    group = Path(base, "s-left")
+    group.mkdir()
+    with subprocess.Popen(["sleep", "1000"]) as slow:
+        (group / "cgroup.procs").write_text(str(slow.pid))
+        heir = Launcher(instance=launcher.instance, run_dir=launcher.run_dir)
+        heir.hello()
+        assert group.exists()
+        slow.kill()
+    if when == "request":
+        heir.destroy("nobody")
+        assert not group.exists()
+    assert heir.close() == 0
+    assert not group.exists()
 
 
 @pytest.mark.parametrize("victim", ["forkd-holder", "forkd-warden"])

@@ -22,9 +22,10 @@ public final class MemoryGroup {
   private final long pid;
   private final String name;
   private volatile Optional<Path> found = Optional.empty();
+  private volatile boolean looked;
 
   /**
-   * The group of a sandbox, which may come to be later.
+   * The group of a sandbox. It is looked for once: groups come and go with their sandbox.
    *
    * @param pid of a process in it
    * @param name of the group: another one than this, as that of the daemon, is not its own
@@ -37,8 +38,9 @@ public final class MemoryGroup {
   /** Bytes in use; empty when it has no group of its own, or none any more. */
   public OptionalLong used() {
     try {
-      if (found.isEmpty()) {
+      if (!looked) {
         found = find();
+        looked = true;
       }
       return found.isEmpty()
           ? OptionalLong.empty()

@@ -96,10 +96,16 @@ final class Forking {
         taken.stream()
             .map(child -> new Child(child.row().given(now), child.guest(), millis))
             .toList();
-    if (!given.isEmpty()) {
-      parts.registry().journal(given.stream().map(Child::row).toList());
+    if (given.isEmpty()) {
+      return given;
     }
-    return given;
+    try {
+      parts.registry().journal(given.stream().map(Child::row).toList());
+      return given;
+    } catch (RuntimeException e) {
+      discard(given);
+      throw e;
+    }
   }
 
   private void discard(List<Child> children) {

@@ -55,13 +55,18 @@ final class Forks {
     }
     admission.journal(tag, rows);
     Duration deadline = BASE_DEADLINE.plus(CHILD_DEADLINE.multipliedBy(n));
+    List<Child> forked = List.of();
     try {
       List<ForkOutcome> outcomes = template.fork(new ForkPlan(children, limits, deadline));
-      List<Child> forked = allOrNone(tag, rows, outcomes, state);
+      forked = allOrNone(tag, rows, outcomes, state);
       parts.registry().journal(forked.stream().map(Child::row).toList());
       return forked;
     } catch (RuntimeException e) {
-      parts.registry().strike(rows.stream().map(SandboxRow::id).toList());
+      try {
+        Together.closeAll(forked.stream().map(Child::guest).toList());
+      } finally {
+        parts.registry().strike(rows.stream().map(SandboxRow::id).toList());
+      }
       throw e;
     }
   }

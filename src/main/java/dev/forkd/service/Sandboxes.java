@@ -225,7 +225,7 @@ final class Sandboxes {
       running.guest().close();
     } finally {
       released(running);
-      parts.registry().journal(List.of(row));
+      parts.registry().update(row);
       parts.registry().strike(forgotten);
       parts.registry().note(parts.event("sandbox.ended", row.id().text(), why));
     }
@@ -239,7 +239,7 @@ final class Sandboxes {
           id,
           new Sandbox.Running(
               row, running.guest(), running.template(), running.readyMs(), running.lifetime()));
-      parts.registry().journal(List.of(row)); // before whoever ends it strikes it out
+      parts.registry().update(row); // before whoever ends it strikes it out
     }
   }
 

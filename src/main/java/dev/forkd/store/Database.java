@@ -125,9 +125,7 @@ final class Database implements AutoCloseable {
   }
 
   private void pragma(String text) throws SQLException {
-    try (Statement statement = connection.createStatement()) {
-      statement.execute("PRAGMA " + text);
-    }
+    command("PRAGMA " + text);
   }
 
   /** All of the work or nothing of it, on disk when this returns. */
@@ -144,13 +142,13 @@ final class Database implements AutoCloseable {
     lock.lock();
     try {
       pragma("synchronous = " + synchronous);
-      connection.setAutoCommit(false);
+      command("BEGIN");
       try {
         work.run(connection);
-        connection.commit();
-      } finally {
-        // Also the way back after a failure: an open transaction would swallow the next one.
-        rollback();
+        command("COMMIT");
+      } catch (SQLException | RuntimeException e) {
+        rollback(e);
+        throw e;
       }
     } catch (SQLException e) {
       throw failure("refused a change", e);
@@ -159,9 +157,21 @@ final class Database implements AutoCloseable {
     }
   }
 
-  private void rollback() throws SQLException {
-    connection.rollback();
-    connection.setAutoCommit(true);
+  // An open transaction would swallow the next one. After some failures, such as a full disk,
+  // SQLite
+  // has rolled back by itself and says so; the first failure is the one that is worth telling.
+  private void rollback(Exception cause) {
+    try {
+      command("ROLLBACK");
+    } catch (SQLException e) {
+      cause.addSuppressed(e);
+    }
+  }
+
+  private void command(String text) throws SQLException {
+    try (Statement statement = connection.createStatement()) {
+      statement.execute(text);
+    }
   }
 
   /** Runs one statement for its effect. */

@@ -2,10 +2,12 @@ package dev.forkd.store;
 
 import dev.forkd.model.EngineName;
 import dev.forkd.model.Event;
+import dev.forkd.model.ForkdException;
 import dev.forkd.model.LoggedEvent;
 import dev.forkd.model.SandboxId;
 import dev.forkd.model.Tag;
 import java.nio.file.Path;
+import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
@@ -13,6 +15,10 @@ import java.time.Duration;
 import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Snapshots, the sandbox journal and recent events, in one SQLite file. Thread-safe. */
 public final class Registry implements AutoCloseable {
@@ -23,8 +29,11 @@ public final class Registry implements AutoCloseable {
       "INSERT OR REPLACE INTO sandboxes (id, tag, created, engine, state, pid, stamp,"
           + " memory_limit_mib, ended, branches, last_branch) VALUES (?,?,?,?,?,?,?,?,?,?,?)";
 
+  private static final Logger LOG = LoggerFactory.getLogger(Registry.class);
+
   private final Database database;
   private final EventLog log;
+  private final Set<SandboxId> unstruck = ConcurrentHashMap.newKeySet();
 
   private Registry(Database database) {
     this.database = database;
@@ -114,18 +123,45 @@ public final class Registry implements AutoCloseable {
     });
   }
 
-  /** Strikes entries out of the sandbox journal. */
+  /**
+   * Writes down what became of a sandbox: that it was branched, or has ended. It has happened, so
+   * this never fails: where it cannot be written the log tells it.
+   */
+  public void update(SandboxRow row) {
+    attempt("state of " + row.id(), () -> journal(List.of(row)));
+  }
+
+  /**
+   * Strikes entries out of the sandbox journal. They are gone already, so this never fails: what
+   * cannot be struck out now, as on a full disk, is with the next ones.
+   */
   public void strike(Collection<SandboxId> ids) {
-    database.quick(connection -> {
-      try (PreparedStatement statement =
-          connection.prepareStatement("DELETE FROM sandboxes WHERE id = ?")) {
-        for (SandboxId id : ids) {
-          statement.setString(1, id.text());
-          statement.addBatch();
-        }
-        statement.executeBatch();
+    unstruck.addAll(ids);
+    List<SandboxId> all = List.copyOf(unstruck);
+    if (attempt("removal of " + all, () -> database.quick(connection -> delete(connection, all)))) {
+      all.forEach(unstruck::remove);
+    }
+  }
+
+  private static void delete(Connection connection, List<SandboxId> ids) throws SQLException {
+    try (PreparedStatement statement =
+        connection.prepareStatement("DELETE FROM sandboxes WHERE id = ?")) {
+      for (SandboxId id : ids) {
+        statement.setString(1, id.text());
+        statement.addBatch();
       }
-    });
+      statement.executeBatch();
+    }
+  }
+
+  private static boolean attempt(String what, Runnable write) {
+    try {
+      write.run();
+      return true;
+    } catch (ForkdException e) {
+      LOG.error("event=not_written what=\"{}\" reason=\"{}\"", what, e.getMessage());
+      return false;
+    }
   }
 
   /** Writes an event down. */
@@ -133,14 +169,21 @@ public final class Registry implements AutoCloseable {
     note(List.of(event));
   }
 
-  /** Writes events down, in this order. */
+  /**
+   * Writes events down, in this order. What they tell has happened, whether that can be written or
+   * not: where it cannot, the log has them.
+   */
   public void note(Collection<Event> events) {
-    database.quick(connection -> {
-      for (Event event : events) {
-        log.write(connection, event);
-      }
-    });
-    log.written();
+    if (attempt(
+        "events " + events, () -> database.quick(connection -> write(connection, events)))) {
+      log.written();
+    }
+  }
+
+  private void write(Connection connection, Collection<Event> events) throws SQLException {
+    for (Event event : events) {
+      log.write(connection, event);
+    }
   }
 
   /**

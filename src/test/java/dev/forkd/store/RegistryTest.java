@@ -166,6 +166,23 @@ final class RegistryTest {
   }
 
   @Test
+  void whatIsGoneIsStruckOutLaterWhenItCannotBeNow() throws SQLException {
+    try (Registry registry = Registry.open(file());
+        Connection other = DriverManager.getConnection("jdbc:sqlite:" + file());
+        Statement statement = other.createStatement()) {
+      registry.journal(List.of(sandbox(1), sandbox(2), sandbox(3)));
+      statement.execute("BEGIN IMMEDIATE");
+      registry.strike(List.of(sandbox(1).id()));
+      registry.note(event("lost"));
+      statement.execute("ROLLBACK");
+      assertThat(registry.sandboxes()).hasSize(3);
+      assertThat(registry.events(10)).isEmpty();
+      registry.strike(List.of(sandbox(2).id()));
+      assertThat(registry.sandboxes()).containsExactly(sandbox(3));
+    }
+  }
+
+  @Test
   void aFileThatIsNoRegistryIsRefused() throws IOException {
     Files.writeString(file(), "this is no database at all\n".repeat(200));
     assertThatThrownBy(() -> Registry.open(file()))
