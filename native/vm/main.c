@@ -5,9 +5,6 @@
 //   forkd-vm groups INSTANCE
 //   forkd-vm tsc
 //   forkd-vm kvm
-//   forkd-vm net-add DIR local|nat
-//   forkd-vm net-remove DIR NAME
-//   forkd-vm net-sweep DIR
 //   forkd-vm link FROM TO
 //   forkd-vm hold | capture | fill | digest ...: see there
 //
@@ -30,6 +27,7 @@
 
 #include "../common/cleanup.h"
 #include "../common/error.h"
+#include "../net/net.h"
 #include "pages.h"
 #include "vm.h"
 
@@ -150,12 +148,7 @@ static int dispatch(int argc, char **argv, struct error *e) {
   if (strcmp(verb, "tsc") == 0) return tsc();
   if (strcmp(verb, "groups") == 0 && argc == 3) return groups_prepare(argv[2], e);
   if (strcmp(verb, "kvm") == 0) return kvm_try(e);
-  if (strcmp(verb, "net-add") == 0 && argc == 4) return net_add(argv[2], argv[3], e);
-  if (strcmp(verb, "net-remove") == 0 && argc == 4) return net_remove(argv[2], argv[3], e);
-  if (strcmp(verb, "net-sweep") == 0 && argc == 3) return net_sweep(argv[2], e);
-  return FAIL(e, ERR_INVALID,
-              "run, groups, hold, capture, fill, digest, link, tsc, kvm, net-add, net-remove or"
-              " net-sweep?");
+  return FAIL(e, ERR_INVALID, "run, groups, hold, capture, fill, digest, link, tsc or kvm?");
 }
 
 int main(int argc, char **argv) {

@@ -1,6 +1,7 @@
-// Networks of guests: one namespace each, named so that ip-netns(8) sees it. All have the same
-// inside: tap0 with 10.42.0.1/24 and one hardware address, so that what a template remembers of its
-// neighbour is true in every child.
+// Networks of sandboxes: one namespace each, named so that ip-netns(8) sees it. All have the same
+// inside: a device with 10.42.0.1/24 and one hardware address, so that what a template remembers of
+// its neighbour is true in every child. It is tap0 for a virtual machine; for a sandbox that is
+// processes it comes later (plug.c).
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -23,7 +24,7 @@
 #include <unistd.h>
 
 #include "../common/cleanup.h"
-#include "vm.h"
+#include "net.h"
 
 #define RUN_DIR "/run/netns"
 #define LOCK "/run/forkd-netns.lock"
@@ -77,6 +78,11 @@ static int open_tap(struct error *e) {
   FAIL_ERRNO(e, "opening tap0");
   close(fd);
   return -1;
+}
+
+static int loopback_only(struct error *e) {
+  cleanup_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  return fd < 0 ? FAIL_ERRNO(e, "a socket") : raise_device(fd, "lo", e);
 }
 
 // In the namespace that this process has just made.
@@ -163,15 +169,16 @@ static int forget(const char *records, const char *name, struct error *e) {
 
 static int number_of(const char *name) { return atoi(name + sizeof PREFIX - 1); }
 
-static bool is_name(const char *name) {
+bool net_is_name(const char *name) {
   return strncmp(name, PREFIX, sizeof PREFIX - 1) == 0 && !strchr(name, '/') &&
          number_of(name) > 0 && number_of(name) <= NAMES_MAX;
 }
 
-int net_add(const char *records, const char *kind, struct error *e) {
-  bool nat = strcmp(kind, "nat") == 0;
+int net_add(const char *records, const char *kind, const char *card, struct error *e) {
+  bool nat = strcmp(kind, "nat") == 0, tap = strcmp(card, "tap") == 0;
   char name[64], mine[PATH_SIZE];
   if (!nat && strcmp(kind, "local") != 0) return FAIL(e, ERR_INVALID, "local or nat, not %s", kind);
+  if (!tap && strcmp(card, "pair") != 0) return FAIL(e, ERR_INVALID, "tap or pair, not %s", card);
   cleanup_fd int lock = lock_names(e);
   if (lock < 0 || prepare_run_dir(e) < 0) return -1;
   int k = free_number(records, e);
@@ -180,7 +187,9 @@ int net_add(const char *records, const char *kind, struct error *e) {
   snprintf(name, sizeof name, PREFIX "%d", k);
   snprintf(mine, sizeof mine, "%s/%s", records, name);
   if (host < 0 || unshare(CLONE_NEWNET) < 0) return FAIL_ERRNO(e, "a network namespace");
-  if (furnish(e) < 0 || (nat && forwarding_on(e) < 0) || record(mine, e) < 0) return -1;
+  if ((tap ? furnish(e) : loopback_only(e)) < 0 || (nat && forwarding_on(e) < 0) ||
+      record(mine, e) < 0)
+    return -1;
   struct error ignored;
   if (publish(name, e) < 0) {
     unlink(mine);
@@ -196,7 +205,7 @@ int net_add(const char *records, const char *kind, struct error *e) {
 }
 
 int net_remove(const char *records, const char *name, struct error *e) {
-  if (!is_name(name)) return FAIL(e, ERR_INVALID, "no network of forkd: %s", name);
+  if (!net_is_name(name)) return FAIL(e, ERR_INVALID, "no network of forkd: %s", name);
   cleanup_fd int lock = lock_names(e);
   return lock < 0 ? -1 : forget(records, name, e);
 }
@@ -207,23 +216,29 @@ int net_sweep(const char *records, struct error *e) {
   DIR *dir = lock < 0 ? NULL : opendir(records);
   if (!dir) return lock < 0 ? -1 : FAIL_ERRNO(e, "opening %s", records);
   for (struct dirent *d; (d = readdir(dir));) {
-    if (!is_name(d->d_name)) continue;
+    if (!net_is_name(d->d_name)) continue;
     if (forget(records, d->d_name, e) == 0) removed++;
-    else fprintf(stderr, "forkd-vm: %s\n", e->message);
+    else fprintf(stderr, "forkd-net: %s\n", e->message);
   }
   closedir(dir);
   printf("%d\n", removed);
   return 0;
 }
 
-int net_open_tap(const char *name, struct error *e) {
+int net_enter(const char *name, struct error *e) {
   char path[PATH_SIZE];
-  if (!is_name(name)) return FAIL(e, ERR_INVALID, "no network of forkd: %s", name);
+  if (!net_is_name(name)) return FAIL(e, ERR_INVALID, "no network of forkd: %s", name);
   snprintf(path, sizeof path, RUN_DIR "/%s", name);
-  cleanup_fd int host = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
   cleanup_fd int there = open(path, O_RDONLY | O_CLOEXEC);
-  if (host < 0 || there < 0 || setns(there, CLONE_NEWNET) < 0)
+  if (there < 0 || setns(there, CLONE_NEWNET) < 0)
     return FAIL_ERRNO(e, "entering the network %s", name);
+  return 0;
+}
+
+int net_open_tap(const char *name, struct error *e) {
+  cleanup_fd int host = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+  if (host < 0) return FAIL_ERRNO(e, "/proc/self/ns/net");
+  if (net_enter(name, e) < 0) return -1;
   int tap = open_tap(e);
   if (setns(host, CLONE_NEWNET) == 0) return tap;
   FAIL_ERRNO(e, "leaving the network %s", name);

@@ -1,0 +1,61 @@
+// Networks of sandboxes; see docs/networks.md.
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../common/error.h"
+
+// names.c ----------------------------------------------------------------------------------------
+
+// Makes a network namespace, "local" or "nat", with tap0 ("tap") or for a pair of devices ("pair");
+// prints its name and notes it in the directory.
+int net_add(const char *records, const char *kind, const char *card, struct error *e);
+int net_remove(const char *records, const char *name, struct error *e);
+// Removes every network that is noted in the directory; prints how many.
+int net_sweep(const char *records, struct error *e);
+bool net_is_name(const char *name);
+// Moves this process there.
+int net_enter(const char *name, struct error *e);
+// A descriptor of tap0 in the network of that name.
+int net_open_tap(const char *name, struct error *e);
+
+// plug.c -----------------------------------------------------------------------------------------
+
+// Gives a sandbox, by the pid of its agent, eth0 with 10.42.0.2, whose other end is in the network.
+int plug(const char *name, const char *pid, struct error *e);
+
+// rules.c ----------------------------------------------------------------------------------------
+
+// What an uplink lets through: everything but private, link-local and multicast addresses.
+int rules_everything_public(const char *name, struct error *e);
+// Replaces that, at once, by what stdin says: "public", or "ADDRESS/BITS tcp|udp|any LOW HIGH",
+// one a line.
+int rules_replace(const char *name, struct error *e);
+// Prints "ADDRESS PROTOCOL PORT" of what was refused lately.
+int rules_refused(const char *name, struct error *e);
+
+// forward.c --------------------------------------------------------------------------------------
+
+// Listens on the host and passes connections on to a port of the sandbox, until stdin ends. Prints
+// the port that it listens on.
+int forward(const char *name, const char *address, const char *port, const char *target,
+            struct error *e);
+
+// uplink.c ---------------------------------------------------------------------------------------
+
+// Connects a network of that name and number with the outside.
+int uplink_add(const char *name, int number, struct error *e);
+// What of it does not go with the namespace.
+void uplink_remove(const char *name);
+// In the network namespace of the caller.
+int forwarding_on(struct error *e);
+
+// tools.c ----------------------------------------------------------------------------------------
+
+extern const char *const ip_paths[], *const nft_paths[];
+// Runs a tool on the text as its standard input.
+int tool_feed(const char *const *paths, const char *const *argv, const char *text,
+              struct error *e);
+// In the network; argv without the name of the program.
+int tool_feed_inside(const char *name, const char *const *paths, const char *const *argv,
+                     const char *text, struct error *e);

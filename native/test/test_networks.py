@@ -1,0 +1,276 @@
+"""Networks of sandboxes: real namespaces, real nftables, and an "outside" that is a namespace, too."""
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator, List
+
+import frames
+import pytest
+from launcher import HERE, Launcher, launcher  # noqa: F401 (fixture)
+
+NET = os.environ.get("FORKD_NET", str(HERE.parent / "build" / "forkd-net"))
+PUBLIC, OTHER, PRIVATE = "203.0.113.7", "203.0.113.8", "10.99.0.7"
+OUTSIDE_SERVER = """
+import socket, threading
+def serve(address, port):
+    listener = socket.create_server((address, port))
+    while True:
+        peer, _ = listener.accept()
+        peer.sendall(b"from " + address.encode()); peer.close()
+for address in %r:
+    for port in (80, 81):
+        threading.Thread(target=serve, args=(address, port)).start()
+print("up", flush=True)
+""" % ((PUBLIC, OTHER, PRIVATE),)
+
+
+SANDBOX_SERVER = """
+import socket, threading
+listener = socket.create_server(("0.0.0.0", %d))
+def handle(peer):
+    %s
+    peer.close()
+print("up")
+while True:
+    threading.Thread(target=handle, args=(listener.accept()[0],)).start()
+"""
+REFUSED = ("ConnectionRefusedError", "OSError", "TimeoutError", "timeout", "ConnectionResetError")
+
+
+def net(*words: str, text: str = "") -> str:
+    done = subprocess.run([NET, *words], input=text, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def ip(*words: str) -> None:
+    subprocess.run(["/usr/sbin/ip", *words], check=True, timeout=30)
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    net("sweep", str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def outside() -> Iterator[None]:
+    """A machine beyond this one, with a public address and a private one."""
+    name = "outside-%s" % secrets.token_hex(3)
+    device = "o%s" % secrets.token_hex(4)
+    ip("netns", "add", name)
+    try:
+        ip("link", "add", device, "type", "veth", "peer", "name", "eth0", "netns", name)
+        ip("addr", "add", "203.0.113.1/24", "dev", device)
+        ip("link", "set", device, "up")
+        ip("route", "add", PRIVATE + "/32", "dev", device)
+        for address in (PUBLIC + "/24", OTHER + "/24", PRIVATE + "/32"):
+            ip("-n", name, "addr", "add", address, "dev", "eth0")
+        ip("-n", name, "link", "set", "eth0", "up")
+        server = subprocess.Popen(
+            ["/usr/sbin/ip", "netns", "exec", name, sys.executable, "-c", OUTSIDE_SERVER],
+            stdout=subprocess.PIPE)
+        assert server.stdout is not None and server.stdout.readline() == b"up\n"
+        yield
+        server.kill()
+        server.wait()
+    finally:
+        ip("netns", "del", name)
+
+
+class Plugged:
+    """A sandbox with a network."""
+
+    def __init__(self, launcher: Launcher, records: Path, kind: str, name: str = "box") -> None:
+        pid = launcher.fork([name])[0].int(frames.PID)
+        self.client = launcher.connect(name)
+        self.network = net("add", str(records), kind, "pair")
+        net("plug", self.network, str(pid))
+
+    def python(self, code: str) -> str:
+        return self.client.run(["/usr/bin/python3", "-c", code]).stdout.decode().strip()
+
+    def reach(self, address: str, port: int = 80) -> str:
+        return self.python(
+            "import socket\n"
+            "try: print(socket.create_connection((%r, %d), 3).recv(99).decode())\n"
+            "except OSError as e: print(type(e).__name__)" % (address, port))
+
+    def serve(self, port: int, program: str) -> None:
+        """Starts a server in it that runs `program` for each connection `peer`."""
+        started = self.client.start(["/usr/bin/python3", "-uc", SANDBOX_SERVER % (port, program)])
+        frame = self.client.expect(started, frames.STARTED)
+        while b"up" not in frame.bytes(frames.DATA):
+            frame = self.client.next(started)
+
+
+@pytest.fixture
+def base(launcher: Launcher) -> Launcher:  # noqa: F811
+    launcher.template()
+    return launcher
+
+
+def test_nothing_is_reached_without_an_uplink(base: Launcher, records: Path, outside: None) -> None:
+    box = Plugged(base, records, "local")
+    assert box.reach(PUBLIC) in REFUSED
+    assert box.reach("10.43.0.1") in REFUSED
+
+
+def test_an_uplink_reaches_the_outside_but_nothing_private(
+        base: Launcher, records: Path, outside: None) -> None:
+    box = Plugged(base, records, "nat")
+    assert box.reach(PUBLIC) == "from " + PUBLIC
+    assert box.reach(PRIVATE) in REFUSED
+    assert box.reach("169.254.169.254") in REFUSED
+    assert sorted(net("refused", box.network).splitlines()) == [
+        "10.99.0.7 tcp 80", "169.254.169.254 tcp 80"]
+
+
+def test_nobody_reaches_the_host_or_a_sibling(base: Launcher, records: Path, outside: None) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as listener:
+        port = listener.getsockname()[1]
+        one, two = Plugged(base, records, "nat", "one"), Plugged(base, records, "nat", "two")
+        two.serve(8000, "peer.sendall(b'sibling')")
+        number = int(one.network.rpartition("-")[2])
+        host = "10.43.%d.%d" % (number >> 6, (number & 63) * 4 + 1)
+        for address in (host, "203.0.113.1", "10.42.0.1"):
+            assert one.reach(address, port) in REFUSED
+        assert one.reach(sibling_address(two), 8000) in REFUSED
+        listener.settimeout(0.2)
+        with pytest.raises(socket.timeout):
+            listener.accept()
+
+
+def test_a_list_allows_what_it_names_and_can_change(
+        base: Launcher, records: Path, outside: None) -> None:
+    box = Plugged(base, records, "nat")
+    net("rules", box.network, text="%s/32 tcp 80 80\n%s/32 any 0 0\n" % (PUBLIC, PRIVATE))
+    assert [box.reach(a) for a in (PUBLIC, PRIVATE)] == ["from " + PUBLIC, "from " + PRIVATE]
+    assert box.reach(PUBLIC, 81) in REFUSED and box.reach(OTHER) in REFUSED
+    net("rules", box.network, text="%s/32 tcp 80 81\n" % OTHER)
+    assert box.reach(PUBLIC) in REFUSED
+    assert box.reach(OTHER, 81) == "from " + OTHER
+    net("rules", box.network, text="")
+    assert box.reach(OTHER, 81) in REFUSED
+    net("rules", box.network, text="public\n")
+    assert box.reach(OTHER) == "from " + OTHER
+
+
+@pytest.mark.parametrize("line", [
+    "203.0.113.7/33 tcp 1 2", "203.0.113.7/32 icmp 1 2", "203.0.113.7/32 tcp 2 1", "accept",
+    "203.0.113.7/32 tcp 1 2; accept }", "999.1.1.1/8 any 0 0", "203.0.113.7/32 tcp 1 70000"])
+def test_a_rule_that_is_none_changes_nothing(
+        base: Launcher, records: Path, outside: None, line: str) -> None:
+    box = Plugged(base, records, "nat")
+    net("rules", box.network, text="%s/32 tcp 80 80\n" % OTHER)
+    done = subprocess.run([NET, "rules", box.network], input="public\n%s\n" % line, text=True,
+                          capture_output=True, timeout=30)
+    if "; accept }" in line:  # the numbers count, the rest reaches nobody
+        assert done.returncode == 0
+        net("rules", box.network, text="")
+    else:
+        assert done.returncode == 1 and "not a rule" in done.stderr
+        assert box.reach(OTHER) == "from " + OTHER
+    assert box.reach(PUBLIC) in REFUSED
+
+
+def test_no_root_in_a_sandbox_changes_its_network(
+        base: Launcher, records: Path, outside: None) -> None:
+    box = Plugged(base, records, "local")
+    for command in ("ip addr add 10.42.0.9/24 dev eth0", "ip link set eth0 address 02:00:00:00:00:09",
+                    "ip link del eth0", "ip route add 203.0.113.0/24 dev eth0"):
+        assert b"not permitted" in box.client.sh(command).stderr, command
+    assert box.python("import socket\ntry: socket.socket(17, 3)\n"
+                      "except OSError as e: print(e.errno)") in ("1", "13", "97")
+
+
+def test_the_host_reaches_a_port_in_the_network(base: Launcher, records: Path) -> None:
+    box = Plugged(base, records, "local")
+    box.serve(8000, "peer.sendall(b'inside')")
+    seen = subprocess.run(
+        ["/usr/sbin/ip", "netns", "exec", box.network, sys.executable, "-c",
+         "import socket; print(socket.create_connection(('10.42.0.2', 8000), 5).recv(9))"],
+        capture_output=True, text=True, timeout=30)
+    assert seen.stdout == "b'inside'\n"
+
+
+@contextmanager
+def published(box: Plugged, port: int) -> Iterator[int]:
+    process = subprocess.Popen([NET, "forward", box.network, "127.0.0.1", "0", str(port)],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None and process.stdout is not None
+    yield int(process.stdout.readline())
+    process.stdin.close()
+    assert process.wait(10) == 0
+
+
+def test_a_published_port_is_the_sandboxes(base: Launcher, records: Path) -> None:
+    box = Plugged(base, records, "local")
+    box.serve(8000, """
+    while True:
+        data = peer.recv(65536)
+        if not data: break
+        peer.sendall(data)
+    """)
+    sent = secrets.token_bytes(3_000_000)
+    with published(box, 8000) as port:
+        got: List[bytes] = []
+        with socket.create_connection(("127.0.0.1", port), 10) as peer:
+            reader = threading.Thread(target=lambda: got.append(read_all(peer)))
+            reader.start()
+            peer.sendall(sent)
+            peer.shutdown(socket.SHUT_WR)
+            reader.join(20)
+        assert got == [sent]
+        idle = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(40)]
+        with socket.create_connection(("127.0.0.1", port), 10) as peer:
+            peer.sendall(b"still")
+            assert peer.recv(9) == b"still"
+        for connection in idle:
+            connection.close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), 5)
+
+
+def test_a_published_port_without_a_server_is_closed(base: Launcher, records: Path) -> None:
+    with published(Plugged(base, records, "local"), 8000) as port:
+        with socket.create_connection(("127.0.0.1", port), 10) as peer:
+            assert peer.recv(9) == b""
+
+
+@pytest.mark.parametrize("pid", ["1", "0", "-1", "x", "99999999999", "/"])
+def test_only_an_agent_is_given_a_network(records: Path, pid: str) -> None:
+    network = net("add", str(records), "local", "pair")
+    done = subprocess.run([NET, "plug", network, pid], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert "no sandbox's agent" in done.stderr or "not a pid" in done.stderr
+
+
+def test_nothing_is_left_of_a_network(base: Launcher, records: Path) -> None:
+    box = Plugged(base, records, "nat")
+    device = Path("/sys/class/net", box.network.replace("child-", "v"))
+    assert device.exists()
+    net("remove", str(records), box.network)
+    assert not device.exists() and not Path("/run/netns", box.network).exists()
+    assert box.python("import os; print(os.listdir('/sys/class/net'))") == "['lo']"
+
+
+def read_all(peer: socket.socket) -> bytes:
+    parts = []
+    while True:
+        part = peer.recv(65536)
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+
+
+def sibling_address(box: Plugged) -> str:
+    number = int(box.network.rpartition("-")[2])
+    return "10.43.%d.%d" % (number >> 6, (number & 63) * 4 + 2)
