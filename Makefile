@@ -101,7 +101,7 @@ DIST := target/dist/forkd-$(VERSION)
 DIST_FILES := forkd README.md CHANGELOG.md LICENSE scripts/jvm.sh scripts/setup.sh \
 	scripts/aot-cache.sh target/forkd.jar target/lib native/build/forkd-agent \
 	native/build/forkd-launcher native/build/forkd-cli native/build/forkd-python \
-	native/build/forkd-init native/build/forkd-vm native/build/forkd-memory.so \
+	native/build/forkd-init native/build/forkd-vm native/build/forkd-net native/build/forkd-memory.so \
 	python/forkd_runtime \
 	python/forkd_pytest recipes
 # What the program and its libraries use, with room for what they load by name.

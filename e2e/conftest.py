@@ -114,7 +114,8 @@ def kill_daemon(installed: Installation) -> None:
 def installation() -> Iterator[Installation]:
     assert os.geteuid() == 0, "the end-to-end tests need root: sandboxes are made by root"
     directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-"))
-    before = (host.mounts(), host.network_namespaces())
+    host.prepare_network_names()
+    before = host.mounts()
     installed = Installation(directory)
     installed.start()
     try:
@@ -124,7 +125,8 @@ def installation() -> Iterator[Installation]:
         yield installed
         installed.stop()
         assert host.cgroups(label) == set()
-        assert (host.mounts(), host.network_namespaces()) == before
+        assert host.mounts() - before == set()
+        assert host.networks(installed.run_dir) == set()
     finally:
         if installed.process is not None and installed.process.poll() is None:
             installed.stop()

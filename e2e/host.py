@@ -33,11 +33,19 @@ def cgroups(label: str) -> Set[str]:
 
 
 def mounts() -> Set[str]:
-    return set(Path("/proc/self/mountinfo").read_text().splitlines())
+    """Without names of network namespaces, which other programs make as well."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return {line for line in lines if " /run/netns/" not in line}
 
 
-def network_namespaces() -> str:
-    return subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
+def network_namespaces() -> Set[str]:
+    """All that have a name."""
+    return {entry.name for entry in Path("/run/netns").glob("*")}
+
+
+def networks(run_dir: Path) -> Set[str]:
+    """Network namespaces that a daemon has noted as its own."""
+    return {entry.name for entry in run_dir.glob("*-networks/*")}
 
 
 def private_kib(pid: int) -> int:
@@ -58,3 +66,10 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def prepare_network_names() -> None:
+    """The directory of named namespaces becomes a mount at its first use, and stays one."""
+    name = "forkd-e2e-%d" % os.getpid()
+    for verb in ("add", "del"):
+        subprocess.run(["ip", "netns", verb, name], check=True, timeout=30)

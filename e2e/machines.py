@@ -52,7 +52,6 @@ def machines() -> Iterator[Installation]:
     directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-"))
     installed = Installation(directory)
     installed.rest = Rest(str(installed.socket), 600)
-    before = host.network_namespaces()
     installed.start()
     try:
         reply = installed.rest.ok("POST", "/v1/snapshots", recipe("vm-e2e", pool=1))
@@ -61,7 +60,7 @@ def machines() -> Iterator[Installation]:
         label = installed.label()
         installed.stop()
         nothing_left(installed, label)
-        assert host.network_namespaces() == before
+        assert host.networks(installed.run_dir) == set()
     finally:
         if installed.process is not None and installed.process.poll() is None:
             installed.stop()

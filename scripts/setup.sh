@@ -12,7 +12,7 @@ newline='
 packages_of() { # GROUP
   case $1 in
     build) echo gcc libc6-dev linux-libc-dev make musl-tools maven ;;
-    run) echo python3 python3-numpy iproute2 mmdebstrap util-linux xz-utils ;;
+    run) echo python3 python3-numpy iproute2 nftables mmdebstrap util-linux xz-utils ;;
     test)
       echo python3-pandas python3-sklearn
       echo python3-pytest python3-pytest-cov python3-pytest-xdist faketime

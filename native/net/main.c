@@ -4,6 +4,7 @@
 //   forkd-net remove DIR NAME
 //   forkd-net sweep DIR
 //   forkd-net plug NAME PID
+//   forkd-net unplug PID
 //   forkd-net rules NAME            (what is let through on stdin: see rules.c)
 //   forkd-net refused NAME
 //   forkd-net forward NAME ADDRESS PORT TARGET
@@ -18,11 +19,12 @@ static int dispatch(int argc, char **argv, struct error *e) {
   if (strcmp(verb, "remove") == 0 && argc == 4) return net_remove(argv[2], argv[3], e);
   if (strcmp(verb, "sweep") == 0 && argc == 3) return net_sweep(argv[2], e);
   if (strcmp(verb, "plug") == 0 && argc == 4) return plug(argv[2], argv[3], e);
+  if (strcmp(verb, "unplug") == 0 && argc == 3) return unplug(argv[2], e);
   if (strcmp(verb, "rules") == 0 && argc == 3) return rules_replace(argv[2], e);
   if (strcmp(verb, "refused") == 0 && argc == 3) return rules_refused(argv[2], e);
   if (strcmp(verb, "forward") == 0 && argc == 6)
     return forward(argv[2], argv[3], argv[4], argv[5], e);
-  return FAIL(e, ERR_INVALID, "add, remove, sweep, plug, rules, refused or forward?");
+  return FAIL(e, ERR_INVALID, "add, remove, sweep, plug, unplug, rules, refused or forward?");
 }
 
 int main(int argc, char **argv) {

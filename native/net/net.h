@@ -23,6 +23,8 @@ int net_open_tap(const char *name, struct error *e);
 
 // Gives a sandbox, by the pid of its agent, eth0 with 10.42.0.2, whose other end is in the network.
 int plug(const char *name, const char *pid, struct error *e);
+// Takes it away at once. (It would go with the network, but the kernel takes its time for that.)
+int unplug(const char *pid, struct error *e);
 
 // rules.c ----------------------------------------------------------------------------------------
 

@@ -18,11 +18,15 @@ static const char *find_tool(const char *const *paths) {
   return NULL;
 }
 
+static int missing(const char *const *paths, struct error *e) {
+  return FAIL(e, ERR_UNSUPPORTED, "%s is missing: install iproute2 and nftables", paths[0]);
+}
+
 int tool_feed(const char *const *paths, const char *const *argv, const char *text,
                 struct error *e) {
   int ends[2], status;
   const char *tool = find_tool(paths);
-  if (!tool) return FAIL(e, ERR_UNSUPPORTED, "%s is missing: install iproute2 and nftables", paths[0]);
+  if (!tool) return missing(paths, e);
   if (pipe2(ends, O_CLOEXEC) < 0) return FAIL_ERRNO(e, "pipe");
   pid_t pid = fork();
   if (pid == 0) {
@@ -46,7 +50,7 @@ int tool_feed_inside(const char *name, const char *const *paths, const char *con
   const char *in_namespace[8] = {"ip", "netns", "exec", name};
   const char *tool = find_tool(paths);
   size_t n = 4;
-  if (!tool) return FAIL(e, ERR_UNSUPPORTED, "%s is missing: install iproute2 and nftables", paths[0]);
+  if (!tool) return missing(paths, e);
   in_namespace[n++] = tool;
   for (; *argv && n < 7; argv++) in_namespace[n++] = *argv;
   return tool_feed(ip_paths, in_namespace, text, e);

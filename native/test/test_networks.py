@@ -1,4 +1,4 @@
-"""Networks of sandboxes: real namespaces, real nftables, and an "outside" that is a namespace, too."""
+"""Networks of sandboxes: real namespaces, real nftables, and a machine beyond this one."""
 from __future__ import annotations
 
 import os
@@ -14,23 +14,9 @@ from typing import Iterator, List
 import frames
 import pytest
 from launcher import HERE, Launcher, launcher  # noqa: F401 (fixture)
+from outside import OTHER, PRIVATE, PUBLIC, machine
 
 NET = os.environ.get("FORKD_NET", str(HERE.parent / "build" / "forkd-net"))
-PUBLIC, OTHER, PRIVATE = "203.0.113.7", "203.0.113.8", "10.99.0.7"
-OUTSIDE_SERVER = """
-import socket, threading
-def serve(address, port):
-    listener = socket.create_server((address, port))
-    while True:
-        peer, _ = listener.accept()
-        peer.sendall(b"from " + address.encode()); peer.close()
-for address in %r:
-    for port in (80, 81):
-        threading.Thread(target=serve, args=(address, port)).start()
-print("up", flush=True)
-""" % ((PUBLIC, OTHER, PRIVATE),)
-
-
 SANDBOX_SERVER = """
 import socket, threading
 listener = socket.create_server(("0.0.0.0", %d))
@@ -50,10 +36,6 @@ def net(*words: str, text: str = "") -> str:
     return done.stdout.strip()
 
 
-def ip(*words: str) -> None:
-    subprocess.run(["/usr/sbin/ip", *words], check=True, timeout=30)
-
-
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path
@@ -62,37 +44,18 @@ def records(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def outside() -> Iterator[None]:
-    """A machine beyond this one, with a public address and a private one."""
-    name = "outside-%s" % secrets.token_hex(3)
-    device = "o%s" % secrets.token_hex(4)
-    ip("netns", "add", name)
-    try:
-        ip("link", "add", device, "type", "veth", "peer", "name", "eth0", "netns", name)
-        ip("addr", "add", "203.0.113.1/24", "dev", device)
-        ip("link", "set", device, "up")
-        ip("route", "add", PRIVATE + "/32", "dev", device)
-        for address in (PUBLIC + "/24", OTHER + "/24", PRIVATE + "/32"):
-            ip("-n", name, "addr", "add", address, "dev", "eth0")
-        ip("-n", name, "link", "set", "eth0", "up")
-        server = subprocess.Popen(
-            ["/usr/sbin/ip", "netns", "exec", name, sys.executable, "-c", OUTSIDE_SERVER],
-            stdout=subprocess.PIPE)
-        assert server.stdout is not None and server.stdout.readline() == b"up\n"
+    with machine():
         yield
-        server.kill()
-        server.wait()
-    finally:
-        ip("netns", "del", name)
 
 
 class Plugged:
     """A sandbox with a network."""
 
     def __init__(self, launcher: Launcher, records: Path, kind: str, name: str = "box") -> None:
-        pid = launcher.fork([name])[0].int(frames.PID)
+        self.pid = launcher.fork([name])[0].int(frames.PID)
         self.client = launcher.connect(name)
         self.network = net("add", str(records), kind, "pair")
-        net("plug", self.network, str(pid))
+        net("plug", self.network, str(self.pid))
 
     def python(self, code: str) -> str:
         return self.client.run(["/usr/bin/python3", "-c", code]).stdout.decode().strip()
@@ -184,8 +147,9 @@ def test_a_rule_that_is_none_changes_nothing(
 def test_no_root_in_a_sandbox_changes_its_network(
         base: Launcher, records: Path, outside: None) -> None:
     box = Plugged(base, records, "local")
-    for command in ("ip addr add 10.42.0.9/24 dev eth0", "ip link set eth0 address 02:00:00:00:00:09",
-                    "ip link del eth0", "ip route add 203.0.113.0/24 dev eth0"):
+    for command in ("ip addr add 10.42.0.9/24 dev eth0",
+                    "ip link set eth0 address 02:00:00:00:00:09", "ip link del eth0",
+                    "ip route add 203.0.113.0/24 dev eth0"):
         assert b"not permitted" in box.client.sh(command).stderr, command
     assert box.python("import socket\ntry: socket.socket(17, 3)\n"
                       "except OSError as e: print(e.errno)") in ("1", "13", "97")
@@ -253,13 +217,22 @@ def test_only_an_agent_is_given_a_network(records: Path, pid: str) -> None:
     assert "no sandbox's agent" in done.stderr or "not a pid" in done.stderr
 
 
+def test_another_network_takes_the_place_of_the_first(base: Launcher, records: Path) -> None:
+    box = Plugged(base, records, "local")
+    net("unplug", str(box.pid))
+    assert box.python("import os; print(os.listdir('/sys/class/net'))") == "['lo']"
+    net("remove", str(records), box.network)
+    other = net("add", str(records), "local", "pair")
+    net("plug", other, str(box.pid))
+    assert "eth0" in box.python("import os; print(os.listdir('/sys/class/net'))")
+
+
 def test_nothing_is_left_of_a_network(base: Launcher, records: Path) -> None:
     box = Plugged(base, records, "nat")
     device = Path("/sys/class/net", box.network.replace("child-", "v"))
     assert device.exists()
     net("remove", str(records), box.network)
     assert not device.exists() and not Path("/run/netns", box.network).exists()
-    assert box.python("import os; print(os.listdir('/sys/class/net'))") == "['lo']"
 
 
 def read_all(peer: socket.socket) -> bytes:

@@ -89,6 +89,7 @@ public final class ApiServer implements AutoCloseable {
             new EventsResource(forkd).routes(),
             new SnapshotsResource(forkd).routes(),
             new SandboxesResource(forkd, new Replays()).routes(),
+            new NetworkResource(forkd).routes(),
             new ProgramsResource(forkd).routes(),
             new FilesResource(forkd).routes(),
             new BranchesResource(forkd).routes(),

@@ -36,7 +36,12 @@ record Route(String method, String template, Handler handler) {
     if (method.equals("GET") && !template.contains("/files") && !template.contains("/tree")) {
       return Scope.READ;
     }
-    return template.startsWith("/v1/snapshots") ? Scope.ADMIN : Scope.USE;
+    // What a sandbox reaches, and who reaches it, is the operator's to say.
+    boolean operators =
+        template.startsWith("/v1/snapshots")
+            || template.endsWith("/network")
+            || template.contains("/ports");
+    return operators ? Scope.ADMIN : Scope.USE;
   }
 
   /** The template's segments. */

@@ -73,7 +73,8 @@ final class SandboxesResource {
             body.texts("labels"),
             body.seconds("ttl_secs").orElse(Duration.ZERO),
             body.seconds("idle_timeout_secs").orElse(Duration.ZERO));
-    Request.Fork request = new Request.Fork(Tag.of("snapshot_tag", tag), n, memory, options);
+    boolean netns = body.flag("per_child_netns", false);
+    Request.Fork request = new Request.Fork(Tag.of("snapshot_tag", tag), n, memory, options, netns);
     return Reply.created(Shapes.list(forkd.handle(request), Shapes::sandbox));
   }
 

@@ -37,6 +37,8 @@ public final class Cli {
           "eval",
           "ping",
           "kill",
+          "network",
+          "port",
           "rmi",
           "workspace",
           "recipe",
@@ -138,6 +140,8 @@ public final class Cli {
       case "eval" -> new Eval(session);
       case "ping" -> new Ping(session);
       case "kill" -> new Kill(session);
+      case "network" -> new NetworkCommand(session);
+      case "port" -> new PortCommand(session);
       case "rmi" -> new Rmi(session);
       case "workspace" -> new Workspace(session);
       case "recipe" -> new RecipeFile(session);

@@ -71,13 +71,11 @@ final class LauncherProbe {
         + (words.isEmpty() ? "" : ": " + words.substring(Math.max(0, words.length() - MAX_WORDS)));
   }
 
-  private static void end(Process process) throws IOException {
+  private static void end(Process process) {
     try {
       process.getOutputStream().close(); // its order to end
     } catch (IOException e) {
-      if (process.isAlive()) {
-        throw e; // what was buffered for a launcher that is gone cannot be written any more
-      }
+      process.destroy(); // it has hung up: what was buffered cannot be written any more
     }
     process.onExit().orTimeout(PATIENCE_SECONDS, TimeUnit.SECONDS).join();
   }

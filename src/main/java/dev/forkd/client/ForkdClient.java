@@ -207,6 +207,36 @@ public final class ForkdClient implements AutoCloseable {
     return post("/v1/sandboxes/" + id + "/renew", body, TIMEOUT);
   }
 
+  /** How a sandbox is connected, what it was refused, and its published ports. */
+  public JsonNode network(SandboxId id) {
+    return get("/v1/sandboxes/" + id + "/network");
+  }
+
+  /**
+   * Changes what a sandbox may reach, while it runs.
+   *
+   * @param body as PUT …/network takes it
+   */
+  public JsonNode network(SandboxId id, ObjectNode body) {
+    Transport.Route route = new Transport.Route("PUT", "/v1/sandboxes/" + id + "/network");
+    return transport.json(route, utf8(body), TIMEOUT);
+  }
+
+  /**
+   * Makes a port of a sandbox reachable on the daemon's host.
+   *
+   * @param body as POST …/ports takes it
+   */
+  public JsonNode publish(SandboxId id, ObjectNode body) {
+    return post("/v1/sandboxes/" + id + "/ports", body, TIMEOUT);
+  }
+
+  /** Takes that back. */
+  public void unpublish(SandboxId id, int port) {
+    String path = "/v1/sandboxes/" + id + "/ports/" + port;
+    transport.bytes(new Transport.Route("DELETE", path), NOTHING, TIMEOUT);
+  }
+
   /** Asks agent and runtime to answer. */
   public JsonNode ping(SandboxId id) {
     Transport.Route route = new Transport.Route("POST", "/v1/sandboxes/" + id + "/ping");

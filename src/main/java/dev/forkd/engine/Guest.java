@@ -28,9 +28,12 @@ public interface Guest extends AutoCloseable {
   /** Process id of its agent (or of its virtual machine) on the host. */
   long pid();
 
+  /** What connects it with the world. */
+  Wire wire();
+
   /** Name of its network namespace on the host; empty when nothing can reach it. */
   default Optional<String> network() {
-    return Optional.empty();
+    return wire().name();
   }
 
   /** Bytes of memory that would come back if it ended; empty when nothing counts them. */

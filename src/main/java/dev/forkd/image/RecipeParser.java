@@ -1,9 +1,11 @@
 package dev.forkd.image;
 
+import dev.forkd.model.Destination;
 import dev.forkd.model.EngineName;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.Limits;
 import dev.forkd.model.Network;
+import dev.forkd.model.NetworkPolicy;
 import dev.forkd.model.Recipe;
 import dev.forkd.model.Tag;
 import java.nio.file.InvalidPathException;
@@ -66,6 +68,7 @@ public final class RecipeParser {
             "env",
             "limits",
             "network",
+            "allow",
             "pool");
     Optional<Recipe.RuntimeSpec> runtime = runtime(top);
     if (runtime.isEmpty() && top.node("warm").isPresent()) {
@@ -109,13 +112,20 @@ public final class RecipeParser {
     };
   }
 
-  private static Network network(Section top) {
-    return switch (top.text("network")) {
-      case "", "none" -> Network.NONE;
-      case "local" -> Network.LOCAL;
-      case "nat" -> Network.NAT;
-      default -> throw YamlReader.at(top.line("network"), "`network` must be none, local or nat");
-    };
+  private static NetworkPolicy network(Section top) {
+    Network kind =
+        Network.of(top.text("network"))
+            .orElseThrow(
+                () -> YamlReader.at(top.line("network"), "`network` must be none, local or nat"));
+    if (top.node("allow").isEmpty()) {
+      return NetworkPolicy.of(kind);
+    }
+    try {
+      return new NetworkPolicy(
+          kind, Optional.of(top.texts("allow").stream().map(Destination::of).toList()));
+    } catch (ForkdException e) {
+      throw YamlReader.at(top.line("allow"), e.failure().message());
+    }
   }
 
   private static Recipe.Image image(Section top, Path baseDir) {

@@ -36,7 +36,7 @@ public record Recipe(
     String workdir,
     Map<String, String> env,
     Limits limits,
-    Network network,
+    NetworkPolicy network,
     int pool,
     String source,
     Path baseDir) {

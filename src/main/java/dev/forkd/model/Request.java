@@ -121,8 +121,10 @@ public sealed interface Request<R> {
    * @param n 1 to 1000
    * @param memoryLimitMib overrides the recipe's limit
    * @param options name, labels and times
+   * @param netns whether the host must be able to reach each: {@link Network#LOCAL} where the
+   *     recipe says none
    */
-  record Fork(Tag tag, int n, OptionalLong memoryLimitMib, SandboxOptions options)
+  record Fork(Tag tag, int n, OptionalLong memoryLimitMib, SandboxOptions options, boolean netns)
       implements Request<java.util.List<SandboxInfo>> {
     /** The most sandboxes that one request may ask for. */
     public static final int MAX_N = 1000;
@@ -134,6 +136,11 @@ public sealed interface Request<R> {
     /** Without a name, labels or times. */
     public Fork(Tag tag, int n, OptionalLong memoryLimitMib) {
       this(tag, n, memoryLimitMib, SandboxOptions.NONE);
+    }
+
+    /** That nobody has to reach. */
+    public Fork(Tag tag, int n, OptionalLong memoryLimitMib, SandboxOptions options) {
+      this(tag, n, memoryLimitMib, options, false);
     }
 
     /** Fails when that many sandboxes may not be asked for. */
@@ -176,6 +183,25 @@ public sealed interface Request<R> {
 
   /** End a sandbox and everything in it. */
   record Destroy(SandboxId id) implements Request<Done> {}
+
+  /** How a sandbox is connected. */
+  record GetNetwork(SandboxId id) implements Request<SandboxNetwork> {}
+
+  /** Change what a sandbox may reach, while it runs. */
+  record SetNetwork(SandboxId id, NetworkPolicy policy) implements Request<SandboxNetwork> {}
+
+  /**
+   * Make a port of a sandbox reachable on the host.
+   *
+   * @param port of the sandbox, 1 to 65535
+   * @param address IPv4 address of the host
+   * @param hostPort 0 = one that is free
+   */
+  record PublishPort(SandboxId id, int port, String address, int hostPort)
+      implements Request<PublishedPort> {}
+
+  /** Take that back. */
+  record UnpublishPort(SandboxId id, int port) implements Request<Done> {}
 
   /** Ask the agent, and the runtime if there is one, to answer. */
   record Ping(SandboxId id) implements Request<Pong> {}

@@ -43,7 +43,10 @@ final class Creation implements Snapshots.Warmer {
     Recipe recipe = RecipeParser.parse(request.recipeText(), request.baseDir());
     Tag tag = request.tag().orElseGet(() -> Tag.of("recipe name", recipe.name()));
     EngineName engine =
-        request.engine().or(recipe::engine).orElseGet(() -> parts.defaultEngine(recipe.network()));
+        request
+            .engine()
+            .or(recipe::engine)
+            .orElseGet(() -> parts.defaultEngine(recipe.network().kind()));
     check(recipe, parts.engine(engine)); // what cannot be is told before a tag is reserved
     SnapshotRow row = row(tag, recipe, engine);
     snapshots.begin(row, request.replace());
@@ -59,11 +62,11 @@ final class Creation implements Snapshots.Warmer {
   }
 
   private static void check(Recipe recipe, Engine engine) {
-    if (!engine.networks().contains(recipe.network())) {
+    if (!engine.networks().contains(recipe.network().kind())) {
       throw new ForkdException(
           FailureKind.UNSUPPORTED,
           "recipe %s asks for the network %s, which engine %s has not; use `engine: vm`"
-              .formatted(recipe.name(), recipe.network().word(), engine.name().word()));
+              .formatted(recipe.name(), recipe.network().kind().word(), engine.name().word()));
     }
   }
 

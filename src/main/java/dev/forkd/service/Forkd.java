@@ -27,6 +27,7 @@ public final class Forkd implements AutoCloseable {
   private final Sandboxes sandboxes;
   private final Forking forking;
   private final Runs runs;
+  private final Networking networking;
   private final Branches branches;
   private final Workspaces workspaces;
   private final Waits waits;
@@ -42,6 +43,7 @@ public final class Forkd implements AutoCloseable {
     this.sandboxes = new Sandboxes(parts, snapshots, metrics);
     this.forking = new Forking(parts, snapshots, sandboxes, forks, metrics);
     this.runs = new Runs(sandboxes, programs, metrics);
+    this.networking = new Networking(parts, sandboxes);
     BranchWriting writing = new BranchWriting(parts, snapshots, sandboxes, warming, metrics);
     this.branches = new Branches(parts, snapshots, sandboxes, forks, writing);
     this.workspaces = new Workspaces(parts, snapshots, sandboxes, forking, branches);
@@ -120,6 +122,10 @@ public final class Forkd implements AutoCloseable {
             sandboxes.destroy(id);
             yield Request.Done.DONE;
           }
+          case Request.GetNetwork(var id) -> networking.get(id);
+          case Request.SetNetwork(var id, var policy) -> networking.set(id, policy);
+          case Request.PublishPort publish -> networking.publish(publish);
+          case Request.UnpublishPort(var id, var port) -> networking.unpublish(id, port);
           case Request.Ping ping -> runs.ping(ping);
           case Request.Eval eval -> runs.eval(eval);
           case Request.Run run -> runs.run(run);

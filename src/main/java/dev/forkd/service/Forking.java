@@ -58,6 +58,7 @@ final class Forking {
       if (pooled < request.n()) {
         children.addAll(forked(request.n() - pooled, limits, lease, template, began));
       }
+      Networking.connect(children, Networking.wanted(request, template.recipe()));
       List<SandboxInfo> infos = sandboxes.commit(children, template, request.options());
       double seconds = Durations.secondsSince(began);
       metrics.forked(request.tag(), lease.engine(), request.n(), pooled, seconds);

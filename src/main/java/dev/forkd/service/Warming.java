@@ -95,7 +95,7 @@ final class Warming {
         recipe.workdir(),
         recipe.env(),
         recipe.limits(),
-        recipe.network());
+        recipe.network().kind());
   }
 
   private static ImageListener hearing(CreationListener listener) {

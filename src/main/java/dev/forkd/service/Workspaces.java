@@ -6,6 +6,7 @@ import dev.forkd.model.ForkdException;
 import dev.forkd.model.Request;
 import dev.forkd.model.SandboxId;
 import dev.forkd.model.SandboxInfo;
+import dev.forkd.model.SandboxOptions;
 import dev.forkd.model.SnapshotInfo;
 import dev.forkd.model.Tag;
 import dev.forkd.model.WorkspaceInfo;
@@ -139,7 +140,8 @@ final class Workspaces {
   private SandboxInfo fork(Tag tag, WorkspaceRow.Terms terms) {
     long mib = terms.memoryLimitMib();
     OptionalLong limit = mib == 0 ? OptionalLong.empty() : OptionalLong.of(mib);
-    return forking.fork(new Request.Fork(tag, 1, limit)).getFirst();
+    Request.Fork request = new Request.Fork(tag, 1, limit, SandboxOptions.NONE, terms.netns());
+    return forking.fork(request).getFirst();
   }
 
   private WorkspaceInfo kept(WorkspaceRow row, SandboxInfo sandbox, String event) {

@@ -34,8 +34,7 @@ final class SandboxesResourceTest {
 
   @Test
   void aSandboxHasEveryFieldAndNulls() throws IOException {
-    ApiFixture.Answer answer =
-        api.post("/v1/sandboxes", "{\"snapshot_tag\":\"demo\",\"per_child_netns\":true}");
+    ApiFixture.Answer answer = api.post("/v1/sandboxes", "{\"snapshot_tag\":\"demo\"}");
     assertThat(answer.status()).isEqualTo(201);
     assertThat(answer.json().isArray()).isTrue();
     JsonNode one = answer.json().path(0);
@@ -52,6 +51,15 @@ final class SandboxesResourceTest {
                 + "\"ttl_secs\":null,\"expires_in_ms\":null,\"idle_timeout_secs\":null}");
     assertThat(api.get("/v1/sandboxes").json()).isEqualTo(answer.json());
     assertThat(api.get("/v1/sandboxes/" + one.path("id").asString()).json()).isEqualTo(one);
+  }
+
+  @Test
+  void oneThatMustBeReachedHasANetwork() throws IOException {
+    String body = "{\"snapshot_tag\":\"demo\",\"per_child_netns\":true}";
+    JsonNode one = api.post("/v1/sandboxes", body).json().path(0);
+    assertThat(one.path("netns").asString()).isEqualTo("forkd-child-1");
+    String path = "/v1/sandboxes/" + one.path("id").asString() + "/network";
+    assertThat(api.get(path).json().path("network").asString()).isEqualTo("local");
   }
 
   @Test

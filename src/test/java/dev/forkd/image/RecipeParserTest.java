@@ -7,7 +7,7 @@ import dev.forkd.model.EngineName;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.Limits;
-import dev.forkd.model.Network;
+import dev.forkd.model.NetworkPolicy;
 import dev.forkd.model.Recipe;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -106,7 +106,7 @@ class RecipeParserTest {
                 "/opt/full",
                 Map.of("PLAIN", "text", "NUMBER", "1.50", "FLAG", "true", "EMPTY", ""),
                 new Limits(512L << 20, 100, 1500, 2L << 30, 0, 1 << 20),
-                Network.NONE,
+                NetworkPolicy.NONE,
                 4,
                 text,
                 BASE));

@@ -35,8 +35,13 @@ final class ArchitectureTest {
           entry("api", Set.of("service", "archive", "json", "model")),
           entry("service", Set.of("engine", "store", "image", "json", "model")),
           entry("engine", Set.of("model")),
-          entry("engine.process", Set.of("engine", "agent", "frame", "host", "json", "model")),
-          entry("engine.vm", Set.of("engine", "agent", "frame", "host", "json", "model")),
+          entry("engine.network", Set.of("engine", "host", "model")),
+          entry(
+              "engine.process",
+              Set.of("engine", "engine.network", "agent", "frame", "host", "json", "model")),
+          entry(
+              "engine.vm",
+              Set.of("engine", "engine.network", "agent", "frame", "host", "json", "model")),
           entry("agent", Set.of("frame", "host", "model")),
           entry("frame", Set.of("model")),
           entry("image", Set.of("host", "json", "model")),

@@ -3,6 +3,7 @@ package dev.forkd.service;
 import dev.forkd.engine.Branch;
 import dev.forkd.engine.BranchPlan;
 import dev.forkd.engine.Guest;
+import dev.forkd.engine.Wire;
 import dev.forkd.model.EvalResult;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
@@ -30,6 +31,7 @@ public final class FakeGuest implements Guest {
   private final CompletableFuture<String> ended = new CompletableFuture<>();
   private final List<ProgramSpec> specs = new CopyOnWriteArrayList<>();
   private final List<FakeProgram> programs = new CopyOnWriteArrayList<>();
+  private final FakeWire wire = new FakeWire();
   private final FakeFiles files = new FakeFiles();
   private volatile Pong.RuntimeState runtime;
   private volatile boolean closed;
@@ -49,6 +51,11 @@ public final class FakeGuest implements Guest {
     this.runtime = runtime;
     this.siblings = siblings;
     siblings.put(id, this);
+  }
+
+  @Override
+  public Wire wire() {
+    return wire;
   }
 
   /** Its control group counts so much. */

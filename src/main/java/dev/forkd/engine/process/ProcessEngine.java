@@ -4,6 +4,7 @@ import dev.forkd.engine.Capabilities;
 import dev.forkd.engine.Engine;
 import dev.forkd.engine.Template;
 import dev.forkd.engine.WarmPlan;
+import dev.forkd.engine.network.Networks;
 import dev.forkd.frame.FieldKey;
 import dev.forkd.frame.Fields;
 import dev.forkd.frame.FrameType;
@@ -11,8 +12,12 @@ import dev.forkd.model.EngineName;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
+import dev.forkd.model.Network;
+import java.nio.file.Files;
 import java.time.Duration;
+import java.util.EnumSet;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -28,6 +33,7 @@ public final class ProcessEngine implements Engine {
   private final UidRanges uids = new UidRanges();
   private final TemplateNames names = new TemplateNames();
   private Optional<Live> live = Optional.empty();
+  private Optional<Networks> networks = Optional.empty();
   private boolean closed;
 
   /** A launcher that was started, and what is below it. */
@@ -79,7 +85,7 @@ public final class ProcessEngine implements Engine {
       return new ProcessTemplate(
           name,
           plan,
-          new Surroundings(paths, parent.launcher(), parent.family(), names),
+          new Surroundings(paths, parent.launcher(), parent.family(), names, this::networksInUse),
           fate,
           report.isEmpty() ? "{}" : report,
           () -> uids.release(uidBase));
@@ -130,9 +136,38 @@ public final class ProcessEngine implements Engine {
   }
 
   @Override
+  public Set<Network> networks() {
+    return EnumSet.allOf(Network.class);
+  }
+
+  @Override
+  public void recover() {
+    if (Files.isDirectory(paths.networkRecords())) {
+      openNetworks().close();
+    }
+  }
+
+  private Networks openNetworks() {
+    return new Networks(paths.networkProgram(), paths.networkRecords(), Networks.Card.PAIR);
+  }
+
+  /** Made when a sandbox first needs one. */
+  private synchronized Networks networksInUse() {
+    if (closed) {
+      throw new ForkdException(FailureKind.ENGINE, "the process engine is closed");
+    }
+    if (networks.isEmpty()) {
+      networks = Optional.of(openNetworks());
+    }
+    return networks.get();
+  }
+
+  @Override
   public synchronized void close() {
     closed = true;
     live.ifPresent(parent -> parent.launcher().close());
     live = Optional.empty();
+    networks.ifPresent(Networks::close);
+    networks = Optional.empty();
   }
 }

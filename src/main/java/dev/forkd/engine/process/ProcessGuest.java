@@ -6,6 +6,9 @@ import dev.forkd.agent.AgentSettings;
 import dev.forkd.engine.Branch;
 import dev.forkd.engine.BranchPlan;
 import dev.forkd.engine.Guest;
+import dev.forkd.engine.Wire;
+import dev.forkd.engine.network.NetworkWire;
+import dev.forkd.engine.network.Networks;
 import dev.forkd.frame.Fields;
 import dev.forkd.host.MemoryGroup;
 import dev.forkd.model.EvalResult;
@@ -44,6 +47,7 @@ final class ProcessGuest implements Guest, AgentListener {
   private final MemoryWatch memory;
   private final Branching branching;
   private final MemoryGroup group;
+  private final NetworkWire wire;
   private boolean closed;
 
   /**
@@ -52,6 +56,7 @@ final class ProcessGuest implements Guest, AgentListener {
    * @param destroy makes the launcher end the sandbox; returns when it is gone
    * @param memory tells when memory was what ended a process in it
    * @param branching makes a template of it
+   * @param networks where it can be given one from
    */
   ProcessGuest(
       SandboxId id,
@@ -60,6 +65,7 @@ final class ProcessGuest implements Guest, AgentListener {
       Consumer<ProcessGuest> destroy,
       MemoryWatch memory,
       Branching branching,
+      Supplier<Networks> networks,
       Path socket,
       AgentSettings settings,
       Duration deadline) {
@@ -70,6 +76,7 @@ final class ProcessGuest implements Guest, AgentListener {
     this.memory = memory;
     this.branching = branching;
     this.group = new MemoryGroup(pid, "s-" + id);
+    this.wire = NetworkWire.loose(networks, id, pid);
     this.agent = AgentConnection.open(socket, settings, this, deadline);
   }
 
@@ -81,6 +88,11 @@ final class ProcessGuest implements Guest, AgentListener {
   @Override
   public long pid() {
     return pid;
+  }
+
+  @Override
+  public Wire wire() {
+    return wire;
   }
 
   @Override
@@ -171,6 +183,7 @@ final class ProcessGuest implements Guest, AgentListener {
       fate.expectEnd();
       agent.close();
       destroy.accept(this);
+      wire.close();
       closed = true;
     }
   }

@@ -31,6 +31,14 @@ public record ProcessPaths(Path launcher, Path runtimeDir, Path socketDir, Strin
     return launcher.resolveSibling("forkd-python");
   }
 
+  Path networkProgram() {
+    return launcher.resolveSibling("forkd-net");
+  }
+
+  Path networkRecords() {
+    return socketDir.resolveSibling(socketDir.getFileName() + "-networks");
+  }
+
   Path socketOf(String sandbox) {
     return socketDir.resolve(sandbox + ".agent");
   }

@@ -158,6 +158,7 @@ final class ProcessTemplate implements Template {
         guest -> destroy(List.of(guest.id().text())),
         new MemoryWatch(() -> oomKills(child)),
         new Branching(around, plan, id),
+        around.networks(),
         around.paths().socketOf(child),
         settings,
         deadline.left());

@@ -1,5 +1,6 @@
 package dev.forkd.engine.vm;
 
+import dev.forkd.host.Tool;
 import dev.forkd.model.ForkdException;
 import java.io.IOException;
 import java.nio.file.Files;

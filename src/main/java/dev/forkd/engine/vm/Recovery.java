@@ -1,5 +1,6 @@
 package dev.forkd.engine.vm;
 
+import dev.forkd.engine.network.Networks;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.util.List;
@@ -27,7 +28,7 @@ final class Recovery {
     // The kernel is about to end them, as their daemon has ended; this is to be sure.
     machines.forEach(ProcessHandle::destroyForcibly);
     machines.forEach(Recovery::await);
-    new Networks(paths.wrapper(), paths.networkRecords()).close();
+    new Networks(paths.networkProgram(), paths.networkRecords(), Networks.Card.TAP).close();
     Groups.prepare(paths.wrapper(), paths.instance()).close();
     GuestKernel.remove(paths.runDir());
     GuestKernel.remove(paths.networkRecords());

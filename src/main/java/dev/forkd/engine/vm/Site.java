@@ -1,5 +1,6 @@
 package dev.forkd.engine.vm;
 
+import dev.forkd.engine.network.Networks;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.ExecutorService;

@@ -1,6 +1,7 @@
 package dev.forkd.engine.vm;
 
 import dev.forkd.host.Deadline;
+import dev.forkd.host.Tool;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;

@@ -5,6 +5,7 @@ import dev.forkd.engine.Engine;
 import dev.forkd.engine.RestorePlan;
 import dev.forkd.engine.Template;
 import dev.forkd.engine.WarmPlan;
+import dev.forkd.engine.network.Networks;
 import dev.forkd.host.Proc;
 import dev.forkd.model.EngineName;
 import dev.forkd.model.Failure;
@@ -129,7 +130,8 @@ public final class VmEngine implements Engine {
       GuestKernel kernel = GuestKernel.prepare(paths.cacheDir());
       Accelerator accelerator = Accelerator.probe(paths, kernel, paths.runDir());
       Groups groups = Groups.prepare(paths.wrapper(), paths.instance());
-      Networks networks = new Networks(paths.wrapper(), paths.networkRecords());
+      Networks networks =
+          new Networks(paths.networkProgram(), paths.networkRecords(), Networks.Card.TAP);
       site = Optional.of(new Site(paths, kernel, accelerator, starter, groups, networks, numbers));
     }
     return site.get();

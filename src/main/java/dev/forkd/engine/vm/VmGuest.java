@@ -6,6 +6,8 @@ import dev.forkd.agent.AgentSettings;
 import dev.forkd.engine.Branch;
 import dev.forkd.engine.BranchPlan;
 import dev.forkd.engine.Guest;
+import dev.forkd.engine.Wire;
+import dev.forkd.engine.network.NetworkWire;
 import dev.forkd.frame.FieldKey;
 import dev.forkd.frame.Fields;
 import dev.forkd.host.Deadline;
@@ -14,6 +16,7 @@ import dev.forkd.model.EvalResult;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
+import dev.forkd.model.Network;
 import dev.forkd.model.Pong;
 import dev.forkd.model.ProgramSpec;
 import dev.forkd.model.RunningProgram;
@@ -46,6 +49,7 @@ final class VmGuest implements Guest, AgentListener {
   private final Started started;
   private final QemuProcess qemu;
   private final Branching branching;
+  private final NetworkWire wire;
   private final ReentrantLock branchTurn = new ReentrantLock();
   private final Consumer<VmGuest> onClose;
   private final CompletableFuture<String> ended = new CompletableFuture<>();
@@ -62,11 +66,15 @@ final class VmGuest implements Guest, AgentListener {
       AgentSettings settings,
       Duration deadline,
       Branching branching,
+      Network network,
       Consumer<VmGuest> onClose) {
     this.id = id;
     this.started = started;
     this.qemu = started.qemu();
     this.branching = branching;
+    this.wire =
+        NetworkWire.fixed(
+            () -> started.site().networks(), id, started.network().orElse(""), network);
     this.onClose = onClose;
     try {
       this.agent = AgentConnection.resumed(started.agent(), settings, this, deadline);
@@ -111,8 +119,8 @@ final class VmGuest implements Guest, AgentListener {
   }
 
   @Override
-  public Optional<String> network() {
-    return started.network();
+  public Wire wire() {
+    return wire;
   }
 
   @Override
@@ -224,6 +232,7 @@ final class VmGuest implements Guest, AgentListener {
     if (!closed) {
       expected = true;
       agent.close();
+      wire.close();
       started.close();
       onClose.accept(this);
       closed = true;

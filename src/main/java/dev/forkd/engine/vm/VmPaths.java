@@ -44,6 +44,10 @@ public record VmPaths(
   }
 
   /** Beside the run directory, which is emptied before it is read. */
+  Path networkProgram() {
+    return wrapper.resolveSibling("forkd-net");
+  }
+
   Path networkRecords() {
     return runDir.resolveSibling(runDir.getFileName() + "-networks");
   }

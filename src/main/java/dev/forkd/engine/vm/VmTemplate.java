@@ -223,7 +223,14 @@ final class VmTemplate implements Template {
     try {
       Started started = new Starting(site, frozen, id.text(), limits).start(deadline);
       laps.mark("qemu");
-      return new VmGuest(id, started, settings, deadline.left(), branching(), this::forget);
+      return new VmGuest(
+          id,
+          started,
+          settings,
+          deadline.left(),
+          branching(),
+          frozen.machine().network(),
+          this::forget);
     } catch (ForkdException e) {
       Failure why = e.failure();
       throw new Failure(why.kind(), "sandbox " + id + ": " + why.message(), why.detail()).thrown(e);

@@ -8,6 +8,7 @@ import dev.forkd.frame.FieldKey;
 import dev.forkd.frame.Fields;
 import dev.forkd.host.Deadline;
 import dev.forkd.host.Signals;
+import dev.forkd.host.Tool;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;

@@ -4,7 +4,7 @@
  *
  * <p>Invariants: a template's memory is sealed before the first fork; a sandbox is handed out only
  * after it has acknowledged an identity of its own; QEMU never runs as root and dies with the
- * daemon. See docs/vm-engine.md. Absent on purpose: writable disks, networks.
+ * daemon. See docs/vm-engine.md. Absent on purpose: writable disks.
  */
 @NullMarked
 package dev.forkd.engine.vm;

@@ -8,6 +8,8 @@ import dev.forkd.engine.ForkOutcome;
 import dev.forkd.engine.ForkPlan;
 import dev.forkd.engine.Guest;
 import dev.forkd.engine.WarmPlan;
+import dev.forkd.engine.network.Networks;
+import dev.forkd.host.Tool;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.Limits;
@@ -138,13 +140,12 @@ class VmSandboxIT {
   @Test
   void whatAKilledDaemonLeftOfNetworksIsSweptAtTheNextStart() throws IOException {
     Path records = Files.createDirectory(dir.resolve("left"));
-    Path wrapper = VmHost.paths(dir).wrapper();
-    String left =
-        Tool.run(List.of(wrapper.toString(), "net-add", records.toString(), "nat"), Bench.SOON)
-            .strip();
+    Path program = VmHost.paths(dir).networkProgram();
+    List<String> add = List.of(program.toString(), "add", records.toString(), "nat", "tap");
+    String left = Tool.run(add, Bench.SOON).strip();
     assertThat(Path.of("/run/netns", left)).exists();
     assertThat(Path.of("/sys/class/net", left.replace("child-", "v"))).exists();
-    new Networks(wrapper, records).close();
+    new Networks(program, records, Networks.Card.TAP).close();
     assertThat(Path.of("/run/netns", left)).doesNotExist();
     assertThat(Path.of("/sys/class/net", left.replace("child-", "v"))).doesNotExist();
     assertThat(records).isEmptyDirectory();

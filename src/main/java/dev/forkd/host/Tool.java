@@ -1,21 +1,22 @@
-package dev.forkd.engine.vm;
+package dev.forkd.host;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
-import dev.forkd.host.Subprocess;
-import dev.forkd.host.Watchdog;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /** Programs of the host that are run to their end. */
-final class Tool {
-  private static final Map<String, String> ENV =
+public final class Tool {
+  /** The environment that programs of the host get. */
+  public static final Map<String, String> ENV =
       Map.of("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL", "C.UTF-8");
+
   private static final Duration GRACE = Duration.ofSeconds(2);
   private static final int MAX_OUTPUT = 1 << 20;
 
@@ -26,11 +27,23 @@ final class Tool {
    *
    * @throws dev.forkd.model.ForkdException ENGINE with the end of its stderr when it fails, TIMEOUT
    */
-  static String run(List<String> argv, Duration deadline) {
+  public static String run(List<String> argv, Duration deadline) {
+    return run(argv, "", deadline);
+  }
+
+  /**
+   * As {@link #run(List, Duration)}, for a program that reads.
+   *
+   * @param input all that it reads; less than a pipe holds (64 KiB)
+   */
+  public static String run(List<String> argv, String input, Duration deadline) {
     String name = argv.getFirst();
     AtomicBoolean late = new AtomicBoolean();
     try (Subprocess program = Subprocess.start(argv, ENV, GRACE);
         Watchdog _ = Watchdog.after(deadline, () -> end(program, late))) {
+      try (OutputStream stdin = program.stdin()) {
+        stdin.write(input.getBytes(UTF_8));
+      }
       String output = new String(program.stdout().readNBytes(MAX_OUTPUT), UTF_8);
       String how = program.end(deadline).orElse("did not end");
       if (late.get()) {

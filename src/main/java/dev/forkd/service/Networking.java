@@ -1,0 +1,124 @@
+package dev.forkd.service;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import dev.forkd.engine.Guest;
+import dev.forkd.engine.Wire;
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
+import dev.forkd.model.Network;
+import dev.forkd.model.NetworkPolicy;
+import dev.forkd.model.PublishedPort;
+import dev.forkd.model.Recipe;
+import dev.forkd.model.Request;
+import dev.forkd.model.SandboxId;
+import dev.forkd.model.SandboxNetwork;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.time.Duration;
+import java.util.List;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Networks and published ports of sandboxes, while they run. */
+final class Networking {
+  private static final Logger LOG = LoggerFactory.getLogger(Networking.class);
+  private static final Duration FILE_DEADLINE = Duration.ofSeconds(10);
+  private static final int MAX_HOSTS = 65_536;
+  private static final int MODE = 0644;
+
+  private final Parts parts;
+  private final Sandboxes sandboxes;
+
+  Networking(Parts parts, Sandboxes sandboxes) {
+    this.parts = parts;
+    this.sandboxes = sandboxes;
+  }
+
+  /** What children of a request get. */
+  static NetworkPolicy wanted(Request.Fork request, Recipe recipe) {
+    boolean local = request.netns() && recipe.network().kind() == Network.NONE;
+    return local ? NetworkPolicy.of(Network.LOCAL) : recipe.network();
+  }
+
+  /** Connects children that have answered; names are resolved once for all of them. */
+  static void connect(List<Child> children, NetworkPolicy policy) {
+    if (policy.kind() == Network.NONE) {
+      return;
+    }
+    Destinations.Resolved resolved = Destinations.resolve(policy);
+    Together.each(children, child -> connect(child.guest(), resolved));
+  }
+
+  private static void connect(Guest guest, Destinations.Resolved resolved) {
+    Network given = guest.wire().reach().policy().kind();
+    Network kind = resolved.reach().policy().kind();
+    if (given == Network.NONE && kind == Network.LOCAL && isMachine(guest)) {
+      return; // existing clients ask it of every snapshot; a machine without a card has none
+    }
+    guest.wire().connect(resolved.reach());
+    if (kind == Network.NAT) {
+      tellNames(guest, resolved);
+    }
+  }
+
+  private static boolean isMachine(Guest guest) {
+    return !guest.wire().isLoose();
+  }
+
+  /** Names that were resolved stay what they were; others are asked of the host's own servers. */
+  private static void tellNames(Guest guest, Destinations.Resolved resolved) {
+    write(guest, "/etc/resolv.conf", resolved.resolverFile());
+    if (!resolved.hosts().isEmpty()) {
+      ByteArrayOutputStream old = new ByteArrayOutputStream();
+      guest.readFile("/etc/hosts", MAX_HOSTS, old, FILE_DEADLINE);
+      write(guest, "/etc/hosts", Destinations.withHosts(old.toString(UTF_8), resolved.hosts()));
+    }
+  }
+
+  private static void write(Guest guest, String path, String text) {
+    guest.writeFile(path, MODE, new ByteArrayInputStream(text.getBytes(UTF_8)), FILE_DEADLINE);
+  }
+
+  SandboxNetwork get(SandboxId id) {
+    Wire wire = sandboxes.running(id).guest().wire();
+    return new SandboxNetwork(wire.reach().policy(), wire.name(), wire.refused(), wire.ports());
+  }
+
+  SandboxNetwork set(SandboxId id, NetworkPolicy policy) {
+    Guest guest = sandboxes.running(id).guest();
+    Destinations.Resolved resolved = Destinations.resolve(policy);
+    guest.wire().connect(resolved.reach());
+    if (policy.kind() == Network.NAT) {
+      tellNames(guest, resolved);
+    }
+    String word = policy.kind().word();
+    parts.registry().note(parts.event("sandbox.network", id.text(), word));
+    LOG.info("event=network_set sandbox={} network={} allow={}", id, word, policy.allow());
+    return get(id);
+  }
+
+  PublishedPort publish(Request.PublishPort request) {
+    PublishedPort made =
+        sandboxes
+            .running(request.id())
+            .guest()
+            .wire()
+            .publish(request.port(), request.address(), request.hostPort());
+    parts.registry().note(parts.event("sandbox.port_published", request.id().text(), told(made)));
+    return made;
+  }
+
+  private static String told(PublishedPort port) {
+    return "%s:%d to %d".formatted(port.address(), port.hostPort(), port.port());
+  }
+
+  Request.Done unpublish(SandboxId id, int port) {
+    if (!sandboxes.running(id).guest().wire().unpublish(port)) {
+      throw new ForkdException(
+          FailureKind.NOT_FOUND, "port " + port + " of sandbox " + id + " is not published");
+    }
+    parts.registry().note(parts.event("sandbox.port_unpublished", id.text(), "" + port));
+    return Request.Done.DONE;
+  }
+}

@@ -1,0 +1,55 @@
+package dev.forkd.service;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.forkd.model.Destination;
+import dev.forkd.model.Network;
+import dev.forkd.model.NetworkPolicy;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+
+class DestinationsTest {
+  @Test
+  void addressesAndPortsBecomeRules() {
+    assertThat(resolve("192.0.2.0/24", "192.0.2.7:80-90", "10.0.0.1:53/udp").reach().rules())
+        .containsExactly("192.0.2.0/24 any 0 0", "192.0.2.7/32 tcp 80 90", "10.0.0.1/32 udp 53 53");
+  }
+
+  @Test
+  void withoutAListPublicAddressesAndNameServersAreReached() {
+    Destinations.Resolved all = Destinations.resolve(NetworkPolicy.of(Network.NAT));
+    assertThat(all.reach().rules()).first().isEqualTo("public");
+    assertThat(all.reach().rules()).hasSize(1 + 2 * all.servers().size());
+    assertThat(all.resolverFile().lines()).hasSize(1 + all.servers().size());
+  }
+
+  @Test
+  void aNameThatLeadsIntoThisNetworkIsRefused() {
+    assertThatThrownBy(() -> resolve("localhost:80"))
+        .hasMessageContaining("localhost leads to 127.0.0.1, which is not public");
+  }
+
+  @Test
+  void anUnknownNameIsTold() {
+    assertThatThrownBy(() -> resolve("no-such-host.invalid:80"))
+        .hasMessageContaining("no-such-host.invalid");
+  }
+
+  @Test
+  void namesOfAnEarlierListLeaveTheHostsFile() {
+    String first = Destinations.withHosts("127.0.0.1 localhost\n", Map.of("a", List.of("1.1.1.1")));
+    assertThat(first).isEqualTo("127.0.0.1 localhost\n1.1.1.1 a # forkd\n");
+    assertThat(Destinations.withHosts(first, Map.of("b", List.of("2.2.2.2", "3.3.3.3"))))
+        .isEqualTo("127.0.0.1 localhost\n2.2.2.2 b # forkd\n3.3.3.3 b # forkd\n");
+  }
+
+  private static Destinations.Resolved resolve(String... allow) {
+    return Destinations.resolve(
+        new NetworkPolicy(
+            Network.NAT, Optional.of(Stream.of(allow).map(Destination::of).toList())));
+  }
+}
