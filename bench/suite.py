@@ -107,8 +107,7 @@ def suite(daemon: Daemon, rounds: int) -> List[Section]:
     checked.check(COLD, [first])
     # Weights that were measured: the plan that a user's second run gets.
     with demo.children(daemon.client(), TAG, 1) as (ids, _):
-        durations = demo.run_in(daemon.client(), ids[0], files, demo.DURATIONS).output
-    weight = demo.measured(durations, files)
+        weight = demo.durations(daemon.client(), ids[0], files)
     plan = {n: demo.plan(files, weight, n) for n in WORKERS}
     with contextlib.ExitStack() as peers_alive:
         ways = []

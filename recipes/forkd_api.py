@@ -73,7 +73,18 @@ class Forkd:
 
     def call(self, sandbox: str, module: str, args: List[str], timeout: float) -> Dict[str, Any]:
         """Runs ``python -m module`` in a fork of the sandbox's warm interpreter."""
-        body = {"module": module, "args": args, "timeout_secs": timeout}
+        return self._call(sandbox, {"module": module}, args, timeout)
+
+    def call_code(
+        self, sandbox: str, code: str, args: List[str], timeout: float, env: Dict[str, str]
+    ) -> Dict[str, Any]:
+        """Runs ``python -c code`` in such a fork."""
+        return self._call(sandbox, {"code": code, "env": env}, args, timeout)
+
+    def _call(
+        self, sandbox: str, what: Dict[str, Any], args: List[str], timeout: float
+    ) -> Dict[str, Any]:
+        body = {**what, "args": args, "timeout_secs": timeout}
         return self.request("POST", "/v1/sandboxes/%s/call" % _quoted(sandbox), body)
 
     def eval(self, sandbox: str, code: str) -> Dict[str, Any]:

@@ -63,13 +63,13 @@ def run(link: Link, session: Held) -> int:
     for hook in (Loop.pytest_runtestloop, Loop.pytest_sessionfinish):
         pytest.hookimpl(tryfirst=True)(hook)
     config.pluginmanager.register(Loop(link, options), "forkd_loop")
-    code = _finish(config, session.session)
+    code = finish(config, session.session)
     trace.deliver(link)
     return int(code)
 
 
-def _finish(config: Any, session: Any) -> int:
-    """What pytest's wrap_session does from here on."""
+def finish(config: Any, session: Any) -> int:
+    """What pytest's wrap_session does from the end of collection on; the exit code."""
     from _pytest.config import UsageError
     from _pytest.outcomes import Exit
 

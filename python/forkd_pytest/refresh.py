@@ -16,12 +16,13 @@ _KEYS = ("cache/lastfailed", "cache/nodeids", "cache/stepwise")
 
 def refresh(config: Any, link: Link) -> None:
     """Clocks and the cache of pytest."""
-    _clocks(config)
+    clocks(config)
     _cache(config, link)
     coverage.refresh(config, link)
 
 
-def _clocks(config: Any) -> None:
+def clocks(config: Any) -> None:
+    """A session's time is counted from here on."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     plugins = [plugin for plugin in config.pluginmanager.get_plugins() if plugin is not None]
     junit = [plugin for plugin in plugins if type(plugin).__name__ == "LogXML"]

@@ -23,8 +23,9 @@ def restore(held: Held, extra: Dict[str, str]) -> None:
     os.chdir(held.cwd)
     sys.argv[:] = held.argv
     sys.path[:] = held.path
-    for name, module in held.modules.items():
-        if name not in sys.modules:
-            sys.modules[name] = module
+    if len(sys.modules) < len(held.modules):  # else nothing was hidden from this fork
+        for name, module in held.modules.items():
+            if name not in sys.modules:
+                sys.modules[name] = module
     # Collection may have written bytecode; forks have nothing to gain from writing it again.
     sys.dont_write_bytecode = True

@@ -62,7 +62,8 @@ class Program:
         streams.install(warmed.encoding, self.env, self._unbuffered())
         reseed.reseed(reseed.chosen_seed(self.env, warmed.seed))
         warmed.inheritance.restore_exit_callbacks()
-        warmed.modules.hide()
+        if self.env.get("FORKD_REVEAL") != "all":
+            warmed.modules.hide()
         self._set_arguments()
         self._set_path(warmed)
         if self._writes_no_bytecode():

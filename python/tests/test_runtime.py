@@ -128,6 +128,13 @@ def test_a_program_sees_the_modules_of_a_fresh_interpreter(served: Served) -> No
     assert served.run("code", code).stdout == fresh.stdout
 
 
+def test_a_program_that_asks_sees_all_modules(served: Served) -> None:
+    code = "import sys; print('forkd_runtime.program' in sys.modules)"
+    assert served.run("code", code).stdout == b"False\n"
+    seen = served.run("code", code, env={**ENVIRONMENT, "FORKD_REVEAL": "all"})
+    assert seen.stdout == b"True\n"
+
+
 def test_the_end_of_the_channel_ends_all_children(served: Served) -> None:
     code = "import signal, time; signal.signal(1, signal.SIG_IGN); print('up', flush=True)\n"
     out = pipe_of(served, code + "time.sleep(600)")

@@ -23,7 +23,7 @@ sys.dont_write_bytecode = True
 import forkd_api  # noqa: E402
 
 PYTEST = ["-q", "-p", "no:cacheprovider"]
-DURATIONS = ["--durations=0", "--durations-min=0"]
+RUN_SLICE = "import forkd_pytest.slice; forkd_pytest.slice.main()"
 TIMEOUT = 120.0
 CHILDREN_TO_TRY = (1, 2, 4, 5)
 ROUNDS = 3
@@ -133,10 +133,22 @@ def children(daemon: forkd_api.Forkd, tag: str, n: int) -> Iterator[Tuple[List[s
             list(pool.map(lambda sandbox: daemon.same().destroy(sandbox), ids))
 
 
-def run_in(daemon: forkd_api.Forkd, sandbox: str, files: List[str], more: List[str]) -> Ran:
-    args = PYTEST + more + ["tests/" + name for name in files]
+def run_in(daemon: forkd_api.Forkd, sandbox: str, files: List[str]) -> Ran:
+    """Those files' tests of the session that the snapshot holds: warm.py has collected it."""
+    paths = ["tests/" + name for name in files]
     start = time.perf_counter()
-    reply = daemon.call(sandbox, "pytest", args, TIMEOUT)
+    reply = daemon.call_code(sandbox, RUN_SLICE, paths, TIMEOUT, {"FORKD_REVEAL": "all"})
+    return ran(files, reply, start)
+
+
+def durations(daemon: forkd_api.Forkd, sandbox: str, files: List[str]) -> Dict[str, float]:
+    """Seconds per file, from a pytest session of the sandbox's own."""
+    args = PYTEST + ["--durations=0", "--durations-min=0"] + ["tests/" + name for name in files]
+    start = time.perf_counter()
+    return measured(ran(files, daemon.call(sandbox, "pytest", args, TIMEOUT), start).output, files)
+
+
+def ran(files: List[str], reply: Dict[str, Any], start: float) -> Ran:
     output = reply["stdout"] + reply["stderr"] + (reply.get("error") or "")
     return Ran(files, reply["exit_code"], output, elapsed_ms(start))
 
@@ -146,7 +158,7 @@ def fan_out(daemon: forkd_api.Forkd, tag: str, slices: List[Slice]) -> FanOut:
     with children(daemon, tag, len(slices)) as (ids, spawn_ms):
         with ThreadPoolExecutor(len(ids)) as pool:
             ran = list(
-                pool.map(lambda s, part: run_in(daemon.same(), s, part.files, []), ids, slices)
+                pool.map(lambda s, part: run_in(daemon.same(), s, part.files), ids, slices)
             )
         total_ms = elapsed_ms(start)
     return FanOut(spawn_ms, total_ms, ran)
@@ -280,7 +292,7 @@ def demo(arguments: argparse.Namespace) -> int:
     sequential, without = baselines(daemon, tag, files, rounds)
     status = judge(runs, sequential, without)
     with children(daemon, tag, 1) as (ids, _):
-        remember(measured(run_in(daemon, ids[0], files, DURATIONS).output, files))
+        remember(durations(daemon, ids[0], files))
     best = runs[-1].total_ms
     print(
         "fan-out speed-up: %.2fx over sequential in a child, %.2fx over cold pytest"

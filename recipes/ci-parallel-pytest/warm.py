@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 
+import forkd_runtime
 import numpy as np
 import pandas as pd
 import pytest
@@ -72,39 +73,42 @@ def test_raises():
 
 
 def warm_pytest():
-    """One small session, and one that collects the suite.
-
-    The second compiles the tests: their bytecode, with pytest's assertions, stays beside them in
-    the snapshot, as it stays in a checkout where pytest has run before.
-    """
+    """One small session; afterwards nothing of it is left in this interpreter."""
+    modules, path, cwd = set(sys.modules), list(sys.path), os.getcwd()
     place = tempfile.mkdtemp()
     try:
         test = os.path.join(place, "test_forkd_warm_up.py")
         with open(test, "w") as file:
             file.write(WARM_TEST)
-        session(["--rootdir", place, test])
-    finally:
-        shutil.rmtree(place)
-    session(["--collect-only", "tests"])
-
-
-def session(args):
-    """Runs pytest; afterwards nothing of it is left in this interpreter."""
-    modules, path, cwd = set(sys.modules), list(sys.path), os.getcwd()
-    try:
         with contextlib.redirect_stdout(io.StringIO()) as output:
-            status = pytest.main(["-q", "-p", "no:cacheprovider", *args])
+            status = pytest.main(["-q", "-p", "no:cacheprovider", "--rootdir", place, test])
         if status != 0:
-            raise RuntimeError("a warm-up session failed:\n" + output.getvalue())
+            raise RuntimeError("the warm-up session failed:\n" + output.getvalue())
     finally:
         os.chdir(cwd)
         sys.path[:] = path
         for name in set(sys.modules) - modules:
-            if name.startswith("test_"):
+            if name.startswith("test_forkd_warm_up"):
                 del sys.modules[name]
+        shutil.rmtree(place)
+
+
+def collect_suite():
+    """The suite's own session, up to the first test: the children go on from there."""
+    # forkd_pytest lies beside the runtime, which is not on a program's search path.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(forkd_runtime.__file__))))
+    import forkd_pytest.slice  # noqa: F401 (what the children call)
+    from forkd_pytest import parent
+
+    sys.path.pop()
+    parent.collect(["-q", "-p", "no:cacheprovider", "tests"])
+    session = parent.held()
+    if isinstance(session, parent.NotHeld):
+        raise RuntimeError("the suite was not collected: " + session.reason)
 
 
 warm_numpy()
 warm_pandas()
 warm_sklearn()
 warm_pytest()
+collect_suite()

@@ -13,6 +13,7 @@ import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -68,9 +69,13 @@ final class GuestSpec {
   }
 
   private static List<Path> sources(Path dir) throws IOException {
-    try (Stream<Path> files = Files.walk(dir.resolve("forkd_runtime"))) {
-      return files.filter(file -> file.toString().endsWith(".py")).sorted().toList();
+    List<Path> found = new ArrayList<>();
+    for (String part : List.of("forkd_runtime", "forkd_pytest")) {
+      try (Stream<Path> files = Files.walk(dir.resolve(part))) {
+        files.filter(file -> file.toString().endsWith(".py")).sorted().forEach(found::add);
+      }
     }
+    return found;
   }
 
   private static byte[] spec(GuestKernel kernel, WarmPlan plan) {
