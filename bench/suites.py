@@ -70,7 +70,7 @@ class Bench:
         shutil.copytree(os.path.join(RECIPES, "ci-parallel-pytest", "tests"), place / "tests")
         self._junit = place / "junit.xml"
         self._daemon = daemon
-        self._cpu = cpu
+        self.cpu = cpu
         self._changes = 0
         forkd = [daemon.command, "test", "-n", str(WORKERS)]
         pytest = [PYTHON, "-m", "pytest"]
@@ -101,13 +101,13 @@ class Bench:
         env.pop("PYTHONDONTWRITEBYTECODE", None)
         self._junit.unlink(missing_ok=True)
         peak = account.Peak([self._daemon.pid()])
-        before, began = self._cpu.seconds(), time.monotonic()
+        before, began = self.cpu.seconds(), time.monotonic()
         with peak if memory else contextlib.nullcontext():
             done = subprocess.run(
                 [*command, "-q", "-p", "no:cacheprovider", "--junitxml=%s" % self._junit],
                 cwd=self.project,
                 env=env,
-                preexec_fn=self._cpu.enter,
+                preexec_fn=self.cpu.enter,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -118,7 +118,7 @@ class Bench:
             output = done.stdout.decode("utf-8", "replace")
             raise RuntimeError("%s ended with %d:\n%s" % (command, done.returncode, output[-3000:]))
         account.settle()
-        return Taken(wall, self._cpu.seconds() - before, peak.mib)
+        return Taken(wall, self.cpu.seconds() - before, peak.mib)
 
     def run(self, name: str, suite: Suite, memory: bool, expected: Dict[str, List[str]]) -> Taken:
         """One run; what it came to must be what is expected, or becomes that."""
@@ -134,7 +134,14 @@ class Bench:
 
 
 def suites(command: str, rounds: int) -> Iterator[Section]:
-    """A section for each suite."""
+    """A section for each suite, each with a daemon of its own: templates of others take memory."""
+    for suite in SUITES:
+        with _bench(command) as bench:
+            yield _suite(bench, suite, rounds)
+
+
+@contextlib.contextmanager
+def _bench(command: str) -> Iterator[Bench]:
     cpu = account.Cpu()
     daemon = Daemon(command, cpu.enter)
     # Not below /tmp: every sandbox has one of its own.
@@ -143,17 +150,15 @@ def suites(command: str, rounds: int) -> Iterator[Section]:
     try:
         daemon.start()
         cpu.roots.append(daemon.pid())
-        bench = Bench(place, daemon, cpu)
-        for suite in SUITES:
-            yield _suite(bench, suite, rounds, cpu.kind())
+        yield Bench(place, daemon, cpu)
     finally:
         daemon.stop()
         shutil.rmtree(place)
         cpu.close()
 
 
-def _suite(bench: Bench, suite: Suite, rounds: int, kind: str) -> Section:
-    section = Section("Suite %s (CPU seconds by %s)" % (suite.name, kind))
+def _suite(bench: Bench, suite: Suite, rounds: int) -> Section:
+    section = Section("Suite %s (CPU seconds by %s)" % (suite.name, bench.cpu.kind()))
     ways = list(bench.ways)
     for module, way in ((suite.needs, ""), ("xdist", XDIST)):
         if importlib.util.find_spec(module) is None:

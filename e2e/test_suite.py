@@ -126,6 +126,27 @@ def test_a_virtual_environment_is_found(installation: Installation, rest, projec
     assert done.returncode == 0, done.stdout
 
 
+def test_shards_are_merged_or_refused(installation: Installation, rest, project: Path) -> None:
+    for name in "bcd":
+        (project / ("test_%s.py" % name)).write_text("def test_%s(): pass\n" % name)
+    parts = [str(project / ("part%d.json" % number)) for number in (1, 2)]
+    plan = ("--plan", str(project / "plan.json"))
+    codes = set()
+    for number, part in enumerate(parts):
+        shard = ("--shard", "%d/2" % (number + 1), "--part", part)
+        codes.add(run(installation, project, *shard, *plan).returncode)
+    assert codes == {0, 1}
+    merged = run(installation, project, "--merge", *parts)
+    assert merged.returncode == 1
+    out = merged.stdout.decode()
+    assert "2 shards, 11 tests: 1 crashed, 1 failed, 9 passed" in out
+    assert "FAILED test_one.py::test_crashes" in out
+    for wrong in (parts[:1], [*parts, parts[0]]):
+        refused = run(installation, project, "--merge", *wrong)
+        assert refused.returncode == 125
+        assert b"cannot merge" in refused.stderr
+
+
 @pytest.fixture
 def short() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="f"))  # a unix socket's path is short

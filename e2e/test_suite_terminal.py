@@ -4,6 +4,8 @@ import os
 import pty
 import select
 import shutil
+import signal
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -55,3 +57,44 @@ def test_the_debugger_has_the_terminal(installation: Installation, rest, project
     assert b"1041" in out, out
     assert b"1 failed" in out
     assert code == 2
+
+
+def test_watching_runs_what_changes(installation: Installation, rest, project: Path) -> None:
+    module = project / "test_one.py"
+    module.write_text("def test_a(): pass\n")
+    watching = subprocess.Popen(
+        [str(HOME / "forkd"), "test", "--watch"],
+        cwd=project,
+        env=installation.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert watching.stdout is not None
+    seen: "list[bytes]" = []
+
+    def until(text: bytes) -> bytes:
+        """What was said before it, since the last time."""
+        said = b""
+        while text not in said:
+            data = os.read(watching.stdout.fileno(), 65536)  # type: ignore[union-attr]
+            assert data, (said, seen)
+            said += data
+        seen.append(said)
+        return said
+
+    try:
+        assert b"1 passed" in until(b"waiting for a change")
+        module.write_text("def test_a(): pass\ndef test_b(): assert 0\n")
+        assert b"1 failed, 1 passed" in until(b"waiting for a change")
+        module.write_text("import threading, time\n"
+                          "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+                          )  # fmt: skip
+        assert b"thread" in until(b"waiting for a change")
+        module.write_text("def test_b(): pass\n")
+        assert b"1 passed" in until(b"waiting for a change")
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(30) == 0
+    finally:
+        watching.kill()
+        watching.wait()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, NoReturn
+from typing import Any, Callable, NoReturn
 
 from forkd_pytest import parent, state, writes
 from forkd_pytest.dispatch import Dispatch
+from forkd_pytest.doctor import Findings
 from forkd_pytest.junit import in_collection_order
 from forkd_pytest.lab import Lab
 from forkd_pytest.link import HostLink, Link
@@ -19,15 +20,18 @@ from forkd_pytest.options import Options
 from forkd_pytest.parent import Held, held
 from forkd_pytest.refresh import refresh
 from forkd_pytest.restore import restore
+from forkd_pytest.trial import Trial
 from forkd_pytest.worker import high
 
 
 class Loop:
     """The plugin that replaces pytest's loop over the items."""
 
-    def __init__(self, link: Link, options: Options) -> None:
+    def __init__(self, link: Link, options: Options, session: Held) -> None:
         self._link = link
+        self._held = session
         self._options = options
+        self.finished: Callable[[int], None] = _nothing
 
     def pytest_runtestloop(self, session: Any) -> bool:
         option = session.config.option
@@ -36,10 +40,24 @@ class Loop:
                 "%d error%s during collection"
                 % (session.testsfailed, "s" if session.testsfailed != 1 else "")
             )
-        job = Lab if self._options.grind or self._options.bisect else Dispatch
-        job(session, self._link, self._options).run()
+        if self._options.grind or self._options.bisect:
+            Lab(session, self._link, self._options).run()
+            return True
+        if self._options.trial:
+            Trial(session, self._link, self._options).run(self._held.argv[1:])
+            return True
+        dispatch = Dispatch(session, self._link, self._options)
+        self.finished = dispatch.journal.part
+        if self._options.doctor:
+            dispatch.findings = Findings(self._held, self._options.hazards)
+        try:
+            dispatch.run()
+        finally:
+            if dispatch.findings is not None:
+                for line in dispatch.findings.lines():
+                    self._link.show("\nforkd doctor: %s" % line)
+                self._link.show("\n")
         return True
-
 
     def pytest_sessionfinish(self, session: Any) -> None:
         in_collection_order(session)
@@ -62,10 +80,16 @@ def run(link: Link, session: Held) -> int:
     refresh(config, link)
     for hook in (Loop.pytest_runtestloop, Loop.pytest_sessionfinish):
         pytest.hookimpl(tryfirst=True)(hook)
-    config.pluginmanager.register(Loop(link, options), "forkd_loop")
+    loop = Loop(link, options, session)
+    config.pluginmanager.register(loop, "forkd_loop")
     code = finish(config, session.session)
+    loop.finished(int(code))
     trace.deliver(link)
     return int(code)
+
+
+def _nothing(code: int) -> None:
+    return None
 
 
 def finish(config: Any, session: Any) -> int:

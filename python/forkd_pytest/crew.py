@@ -27,10 +27,10 @@ class Worker:
 class Crew:
     """Starts, feeds and ends workers."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, made: int = 0) -> None:
         self._link = link
         self._workers: Dict[int, Worker] = {}
-        self._made = 0
+        self._made = made  # numbers are not used again: what is told late of one is not another's
 
     def __iter__(self) -> Iterator[Worker]:
         return iter(list(self._workers.values()))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Set
+import time
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
-from forkd_pytest import coverage, durations, marks, schedule, shard, wire
+from forkd_pytest import coverage, durations, marks, schedule, shard, times, wire
 from forkd_pytest.crew import Crew, Worker
+from forkd_pytest.doctor import Findings
 from forkd_pytest.journal import Journal
 from forkd_pytest.link import Data, Ended, Event, Interrupted, Link, Started
 from forkd_pytest.options import Options
@@ -30,6 +32,8 @@ class Dispatch:
         self._done: Set[int] = set()
         self._seconds: Dict[str, float] = {}
         self._measured: List[bytes] = []
+        self._worked: Dict[int, float] = {}
+        self._began = time.monotonic()
         self._durations = durations.Durations(link.read(self._durations_path()))
         split = link.read(self._path(durations.SPLIT_FILE))
         self._durations.learn(durations.of_split(split) if split else {})
@@ -37,7 +41,12 @@ class Dispatch:
         self._last_phase = True
         self._replayer = Replayer(session, False, options.memory)
         self._retries = Retries(options)
-        self._journal = Journal(session, link, options)
+        self.findings: Optional[Findings] = None  # for --doctor
+        self.journal = Journal(session, link, options)
+
+    def made(self) -> int:
+        """How many workers were asked for."""
+        return self._crew.made()
 
     def run(self) -> None:
         """Returns when every item has been reported; raises what ends a session early."""
@@ -45,7 +54,7 @@ class Dispatch:
             self._run()
         finally:
             self._crew.cancel()
-            self._journal.deliver()
+            self.journal.deliver()
             self._durations.update(self._seconds)
             self._link.write(self._durations_path(), self._durations.text().encode())
             self._link.write(self._path(durations.IGNORE_FILE), durations.IGNORE)
@@ -69,6 +78,26 @@ class Dispatch:
             if item.index not in self._done:
                 self._verdict(item.index, [self._lost(item.index, "it was never run")], 0)
         coverage.unite(self._measured)
+        if self._options.clock:
+            self._times(units)
+
+    def _times(self, units: List[schedule.Unit]) -> None:
+        items = self._session.items
+        stretches = [
+            times.Stretch(nodeid, seconds) for nodeid, seconds in self._seconds.items()
+        ] + [
+            times.Stretch("%s and what goes with it" % items[whole[0]].nodeid, seconds)
+            for whole, seconds in self._whole(units)
+        ]
+        lines = times.report(self._worked, time.monotonic() - self._began, stretches)
+        self._link.show("\n" + "".join("forkd: %s\n" % line for line in lines))
+
+    def _whole(self, units: List[schedule.Unit]) -> Iterator[Tuple[List[int], float]]:
+        """Units of several items that are never split, with what they took."""
+        names = [item.nodeid for item in self._session.items]
+        for indices in (unit.indices for unit in units if not unit.splittable):
+            if len(indices) > 1:
+                yield indices, sum(self._seconds.get(names[index], 0.0) for index in indices)
 
     def _items(self) -> List[schedule.Item]:
         described = marks.describe(
@@ -77,7 +106,7 @@ class Dispatch:
             self._durations.seconds(),
             last_failed(self._config),
         )
-        return shard.part(described, self._options.shard, self._session)
+        return shard.part(described, self._options, self._session, self._link)
 
     def _number(self, units: List[schedule.Unit]) -> int:
         if self._options.fixed:
@@ -89,7 +118,8 @@ class Dispatch:
         live = getattr(self._config.option, "capture", "fd") == "no"
         how = isolate or options.isolate
         timeout, keep = options.timeout, options.keep
-        return Settings(worker, count, options.uid, timeout, how, live, keep, options.seed)
+        seed, doctor = options.seed, options.doctor
+        return Settings(worker, count, options.uid, timeout, how, live, keep, seed, doctor)
 
     # Phases
 
@@ -175,6 +205,7 @@ class Dispatch:
             index, data, seconds = value
             self._gone(worker, index)
             self._seconds[self._session.items[index].nodeid] = seconds
+            self._worked[worker.number] = self._worked.get(worker.number, 0.0) + seconds
             self._result(index, self._replayer.reports(data), worker.number, False)
         elif kind == wire.CRASH:
             self._gone(worker, value[0])
@@ -186,6 +217,8 @@ class Dispatch:
             self._link.show(value.decode("utf-8", "replace"))
         elif kind == wire.FILE:
             self._link.write(*value)
+        elif kind == wire.DOCTOR and self.findings is not None:
+            self.findings.add(*value)
         elif kind == wire.MEMORY:
             self._link.growth(value)
         elif kind == wire.COVERAGE:
@@ -241,7 +274,7 @@ class Dispatch:
             return
         self._done.add(index)
         self._replayer.item(index, reports, worker)
-        self._journal.add(index, reports, worker)
+        self.journal.add(index, reports, worker)
         session = self._session
         if session.shouldfail:
             raise session.Failed(session.shouldfail)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import Any, Dict, List, Tuple
 
+from forkd_pytest import shard
 from forkd_pytest.link import Link
 from forkd_pytest.options import Options
 
 _ANNOTATIONS = 10  # of one kind in one step: GitHub shows no more
 _SUMMARY = 900_000  # bytes; GitHub drops a summary above 1 MiB as a whole
 _ROWS = 200
+_MESSAGE = 4000  # characters of a failure that travel to where shards are merged
 
 
 class Journal:
@@ -21,18 +24,22 @@ class Journal:
         self._session = session
         self._link = link
         self._options = options
+        self._began = time.monotonic()
         self._rows: List[Dict[str, Any]] = []
         self._failed: List[Tuple[Dict[str, Any], str]] = []
 
     def add(self, index: int, reports: List[Any], worker: int) -> None:
         """A final verdict."""
-        if not (self._options.lines or self._options.github):
+        options = self._options
+        if not (options.lines or options.github or options.part or options.trial):
             return
         item = self._session.items[index]
+        seconds = sum(report.duration for report in reports)
         row = {
             "id": item.nodeid,
             "verdict": verdict(reports),
-            "seconds": round(sum(report.duration for report in reports), 6),
+            "seconds": round(seconds, 6),
+            "at": round(max(0.0, time.monotonic() - self._began - seconds), 3),
             "worker": "gw%d" % worker,
             "file": str(item.location[0]),
             "line": (item.location[1] or 0) + 1,
@@ -53,6 +60,28 @@ class Journal:
             for row, text in first[:_ANNOTATIONS]:
                 self._link.show(annotation(row, text))
             self._link.summary(self._summary())
+
+    def verdicts(self) -> Dict[str, str]:
+        """By id."""
+        return {row["id"]: row["verdict"] for row in self._rows}
+
+    def part(self, code: int) -> None:
+        """At the very end: for `forkd test --merge`."""
+        if not self._options.part:
+            return
+        told = {row["id"]: text for row, text in self._failed}
+        part = {
+            "version": 1,
+            "shard": list(self._options.shard),
+            "collection": shard.collection(self._session),
+            "collected": len(self._session.items),
+            "exit_code": code,
+            "tests": [
+                {**row, "message": told[row["id"]][:_MESSAGE]} if row["id"] in told else row
+                for row in self._rows
+            ],
+        }
+        self._link.write(self._options.part, (json.dumps(part) + "\n").encode())
 
     def _summary(self) -> str:
         counts: Dict[str, int] = {}

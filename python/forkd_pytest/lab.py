@@ -18,11 +18,11 @@ Result = Tuple[int, List[Any]]
 class Lab:
     """Runs chosen items in chosen processes."""
 
-    def __init__(self, session: Any, link: Link, options: Options) -> None:
+    def __init__(self, session: Any, link: Link, options: Options, made: int = 0) -> None:
         self._session = session
         self._link = link
         self._options = options
-        self._crew = Crew(link)
+        self._crew = Crew(link, made)
         self._replayer = Replayer(session, False, options.memory)
 
     def run(self) -> None:
@@ -55,7 +55,7 @@ class Lab:
         workers = min(self._options.workers, times)
         shares = [len(range(worker, times, workers)) for worker in range(workers)]
         tally = grind.Tally(times)
-        for _, reports in self._results([[index] * share for share in shares], "test"):
+        for _, reports in self.results([[index] * share for share in shares], "test"):
             tally.add(reports)
         for reports in tally.shown():
             self._replayer.item(index, reports, 0)
@@ -68,7 +68,7 @@ class Lab:
         last: Dict[int, List[Any]] = {}
 
         def fails_after(before: Sequence[int]) -> bool:
-            found = dict(self._results([[*before, index]], "child"))
+            found = dict(self.results([[*before, index]], "child"))
             last.update(found)
             return index not in found or any(r.outcome == "failed" for r in found[index])
 
@@ -85,7 +85,7 @@ class Lab:
         if index in last:
             self._replayer.item(index, last[index], 0)
 
-    def _results(self, work: Sequence[Sequence[int]], isolate: str) -> Iterator[Result]:
+    def results(self, work: Sequence[Sequence[int]], isolate: str) -> Iterator[Result]:
         """Each list in a sandbox of its own."""
         options, first = self._options, self._crew.made()
         tasks = {first + number: list(indices) for number, indices in enumerate(work)}

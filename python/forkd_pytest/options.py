@@ -18,6 +18,12 @@ class Options(NamedTuple):
     retries: int = 0
     flaky: str = "pass"  # what a test that passes in a retry counts as: pass or fail
     shard: Tuple[int, int] = (1, 1)
+    plan: str = ""  # file that keeps the cut into shards
+    part: str = ""  # file that tells `forkd test --merge` what became of this shard
+    clock: bool = False  # tell where the time went
+    trial: bool = False  # a plain pytest first, and what differs from it
+    doctor: bool = False  # tell what is unsafe or wasteful to fork
+    hazards: Tuple[Dict[str, Any], ...] = ()  # what the template's warm-up found
     small: float = 0.5  # seconds of work that are not worth a second worker
     uid: str = "forkd"
     keep: bool = False  # bring back what tests have written to the working tree

@@ -11,7 +11,7 @@ import contextlib
 import gc
 import os
 import sys
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from forkd_pytest import state
 from forkd_pytest.console import Console
@@ -31,6 +31,7 @@ class Held(NamedTuple):
     argv: List[str]
     cwd: str
     random: state.RandomState
+    reads: List[Tuple[str, str]]  # variables that modules have read while they were imported
 
 
 class NotHeld(NamedTuple):
@@ -124,7 +125,14 @@ def _start(config: Any, console: Console) -> "Held | NotHeld":
         list(sys.argv),
         os.getcwd(),
         state.RandomState.now(),
+        _reads(),
     )
+
+
+def _reads() -> List[Tuple[str, str]]:
+    """Where the runtime of forkd has recorded them."""
+    recorder = sys.modules.get("forkd_runtime.recorder")
+    return [(read.key, read.module) for read in recorder.RECORDER.reads()] if recorder else []
 
 
 def _neutralise(config: Any) -> None:

@@ -14,7 +14,7 @@ import time
 import traceback
 from typing import Any, Deque, Dict, List, NamedTuple, NoReturn, Optional, Tuple
 
-from forkd_pytest import coverage, memory, seeds, state, wire
+from forkd_pytest import coverage, doctor, memory, seeds, state, wire
 from forkd_pytest.hooks import HOOKS, Hooks
 from forkd_pytest.limits import Timeouts
 from forkd_pytest.parent import Held
@@ -37,6 +37,7 @@ class Settings(NamedTuple):
     live: bool  # output is not captured: pass it on as it comes
     keep: bool = False  # files that tests have written are brought back
     seed: str = ""  # random generators are seeded before each test, from it and the test's id
+    doctor: bool = False  # tell what this worker had to import, and its memory
 
     @property
     def name(self) -> str:
@@ -189,6 +190,8 @@ class Runner:
         session.exitstatus = 0
         with contextlib.suppress(Exception):
             config.hook.pytest_sessionfinish(session=session, exitstatus=0)
+        if self._settings.doctor:
+            self._send(wire.DOCTOR, (doctor.imported(self._held), memory.private_mib()))
         if self._settings.isolate == "child":
             self._send(wire.MEMORY, memory.private_mib())
         measured = coverage.measured()

@@ -30,6 +30,7 @@ class Unit:
 
     def __init__(self, items: List[Item], estimates: Dict[int, float]) -> None:
         self.items = items
+        self.indices = [item.index for item in items]  # all, whatever was handed out
         self.estimates = estimates
         self.locks: Set[str] = {lock for item in items for lock in item.locks}
         self.failed = any(item.failed for item in items)

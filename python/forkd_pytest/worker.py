@@ -34,6 +34,7 @@ class _Child(NamedTuple):
     commands: int
     results: int
     raw: int
+    record: Record
 
 
 class Keeper:
@@ -52,6 +53,7 @@ class Keeper:
         self._ending = False
         self._flushed = False
         self._child: Optional[_Child] = None
+        self._spare: Optional[_Child] = None  # waits for the next item, where each has its own fork
         self._before: Optional[Tree] = None
         self._finished = False
         self._last_message = 0.0
@@ -64,6 +66,7 @@ class Keeper:
             if self._queue and self._child is None:
                 self._fork()
             self._wait()
+        self._drop_spare()
         self._outgoing.flush()
         if self._before is not None:
             for path, data in self._before.changed():
@@ -119,27 +122,18 @@ class Keeper:
             return  # it has ended: its results say so, too
 
     def _fork(self) -> None:
-        assert self._settings is not None
-        command_read, command_write = os.pipe()
-        result_read, result_write = os.pipe()
-        raw_read, raw_write = os.pipe()
-        self._record = Record()
+        """Takes the runner that waits, or makes one; gives it what there is to run."""
+        child, self._spare = self._spare or self._made(), None
+        self._record = child.record
         self._from_runner = wire.Decoder()
         self._finished = False
         self._tail.clear()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        pid = os.fork()
-        if pid == 0:
-            self._become_runner((command_read, result_write, raw_write))
-        for fd in (command_read, result_write, raw_write):
-            os.close(fd)
-        for fd in (result_read, raw_read):
-            os.set_blocking(fd, False)
-        self._child = _Child(pid, command_write, result_read, raw_read)
+        self._child = child
         if self._isolated():
             self._tell(wire.RUN, [self._queue[0]])
             self._tell(wire.END, None)
+            if len(self._queue) > 1:
+                self._spare = self._made()  # while that one runs
         else:
             self._tell(wire.RUN, list(self._queue))
             if self._ending:
@@ -147,16 +141,43 @@ class Keeper:
             elif self._flushed:
                 self._tell(wire.FLUSH, None)
 
-    def _become_runner(self, fds: "tuple[int, int, int]") -> NoReturn:
+    def _made(self) -> _Child:
+        command_read, command_write = os.pipe()
+        result_read, result_write = os.pipe()
+        raw_read, raw_write = os.pipe()
+        record = Record()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            for fd in (command_write, result_read, raw_read):
+                os.close(fd)
+            self._become_runner((command_read, result_write, raw_write), record)
+        for fd in (command_read, result_write, raw_write):
+            os.close(fd)
+        for fd in (result_read, raw_read):
+            os.set_blocking(fd, False)
+        return _Child(pid, command_write, result_read, raw_read, record)
+
+    def _drop_spare(self) -> None:
+        if self._spare is not None:
+            spare, self._spare = self._spare, None
+            os.kill(spare.pid, signal.SIGKILL)
+            self._reap(spare)
+
+    def _become_runner(self, fds: "tuple[int, int, int]", record: Record) -> NoReturn:
         commands, results, raw = fds
         os.setpgid(0, 0)
         memory.prefer_to_end_this()
         os.close(self._in)
         os.close(self._out)
+        if self._child is not None:  # this is the spare of one that runs
+            for fd in (self._child.commands, self._child.results, self._child.raw):
+                os.close(fd)
         os.dup2(raw, 1)
         os.dup2(raw, 2)
         assert self._settings is not None
-        runner = Runner(self._held, self._settings, self._record, high(commands), high(results))
+        runner = Runner(self._held, self._settings, record, high(commands), high(results))
         runner.run(DUMP_SIGNAL)
 
     def _wait(self) -> None:

@@ -16,6 +16,7 @@ import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -33,6 +34,21 @@ import tools.jackson.databind.node.ObjectNode;
     },
     footer = {"", "Example:", "  forkd test -n 4 -- -k parser --junitxml=report.xml"})
 final class Test extends DaemonCommand implements Cli.PassesExitCode {
+  /** All that a template is refused for: with --doctor it is told instead. */
+  private static final List<String> HAZARDS =
+      List.of(
+          "asyncio",
+          "child_process",
+          "cuda",
+          "device",
+          "event_fd",
+          "file",
+          "native_thread",
+          "pipe",
+          "shared_mapping",
+          "socket",
+          "thread");
+
   private static final Duration LONGEST = Duration.ofHours(23);
 
   @Parameters(arity = "0..*", paramLabel = "ARG", description = "pytest's arguments.")
@@ -58,6 +74,14 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
   private boolean noDaemon;
 
   @Option(
+      names = "--merge",
+      description = "The arguments are files that --part wrote: tell of them as of one run.")
+  private boolean merge;
+
+  @Option(names = "--watch", description = "Run again when a file changes, until Ctrl-C.")
+  private boolean watch;
+
+  @Option(
       names = {"-q", "--quiet"},
       description = "Say nothing of forkd's own.")
   private boolean quiet;
@@ -69,6 +93,9 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
   @Override
   public Integer call() throws IOException {
     options.check();
+    if (merge) {
+      return new TestMerge(session).run(args, options.jsonLines());
+    }
     if (!noDaemon || runs()) {
       return super.call();
     }
@@ -84,10 +111,19 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
   }
 
   private int run(ForkdClient client, Path state) throws IOException {
+    Path notes = state.resolve("tests");
+    if (!watch) {
+      return once(client, notes, suite()).code();
+    }
+    Suite suite = suite();
+    Templates templates = new Templates(client, notes, event -> {});
+    return new Watch(session, () -> templates.now(suite)).run(() -> once(client, notes, suite));
+  }
+
+  private Watch.Ran once(ForkdClient client, Path notes, Suite suite) throws IOException {
     ObjectNode settings = options.json(session.console());
     long began = System.nanoTime();
-    Suite suite = suite();
-    Path notes = state.resolve("tests");
+    AtomicBoolean interrupted = new AtomicBoolean();
     try (Progress progress = new Progress(session.console());
         Run run =
             Run.of(
@@ -97,23 +133,34 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
                 (sandbox, program) -> plainly(client, sandbox, program),
                 session.console().out(),
                 session.console().err());
-        var _ = session.console().signals().handle(number -> run.interrupt())) {
+        var _ =
+            session
+                .console()
+                .signals()
+                .handle(number -> {
+                  interrupted.set(true);
+                  run.interrupt();
+                })) {
       progress.close();
       int code = run.run(settings);
-      if (summary().isPresent() && !run.summary().isEmpty()) {
-        Files.writeString(
-            summary().get(), run.summary(), StandardOpenOption.CREATE, StandardOpenOption.APPEND);
-      }
-      if (!quiet) {
-        session.note(
-            "forkd: %s, %d sandbox%s, %.2f s"
-                .formatted(
-                    run.fresh() ? "collected" : "warm",
-                    run.workers(),
-                    run.workers() == 1 ? "" : "es",
-                    (System.nanoTime() - began) / 1e9));
-      }
-      return code;
+      finished(run, (System.nanoTime() - began) / 1e9);
+      return new Watch.Ran(code, run.template(), interrupted.get());
+    }
+  }
+
+  private void finished(Run run, double seconds) throws IOException {
+    if (summary().isPresent() && !run.summary().isEmpty()) {
+      Files.writeString(
+          summary().get(), run.summary(), StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+    }
+    if (!quiet) {
+      session.note(
+          "forkd: %s, %d sandbox%s, %.2f s"
+              .formatted(
+                  run.fresh() ? "collected" : "warm",
+                  run.workers(),
+                  run.workers() == 1 ? "" : "es",
+                  seconds));
     }
   }
 
@@ -158,7 +205,7 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
         args,
         Interpreter.find(named, console.env("VIRTUAL_ENV"), root),
         Project.environment(console.env()),
-        allow,
+        options.doctor() ? HAZARDS : allow,
         console.terminal().out(),
         options.memoryMib());
   }

@@ -70,6 +70,31 @@ final class TestOptions {
   private String shard = "1/1";
 
   @Option(
+      names = "--plan",
+      paramLabel = "FILE",
+      description = "Keep how the suite is cut into shards: read if it is there, else written.")
+  private String plan = "";
+
+  @Option(
+      names = "--part",
+      paramLabel = "FILE",
+      description = "Write what became of this shard, for --merge.")
+  private String partFile = "";
+
+  @Option(names = "--times", description = "Tell where the time went, and what limits it.")
+  private boolean times;
+
+  @Option(
+      names = "--try",
+      description = "A plain pytest first, in one sandbox; then tell and explain what differs.")
+  private boolean trial;
+
+  @Option(
+      names = "--doctor",
+      description = "Run, and tell what of the collected state is unsafe or wasteful to fork.")
+  private boolean doctor;
+
+  @Option(
       names = "--grind",
       paramLabel = "ID=N",
       description = "Run one test N times, each in a fresh fork; nothing else.")
@@ -122,6 +147,22 @@ final class TestOptions {
     return new ForkdException(FailureKind.INVALID, message);
   }
 
+  private static void named(Console console, ObjectNode options, String name, String file) {
+    if (!file.isEmpty()) {
+      options.put(name, console.path(file).toString());
+    }
+  }
+
+  /** Whether what cannot be forked safely is told, and not refused. */
+  boolean doctor() {
+    return doctor;
+  }
+
+  /** Where JSON lines go, as the user named it; "" = nowhere. */
+  String jsonLines() {
+    return jsonLines;
+  }
+
   /** Limit of each sandbox; 0 = none. */
   int memoryMib() {
     return memory;
@@ -159,6 +200,9 @@ final class TestOptions {
       }
       options.put("grind", many.group(1)).put("times", Integer.parseInt(many.group(2)));
     }
+    options.put("clock", times).put("trial", trial).put("doctor", doctor);
+    named(console, options, "plan", plan);
+    named(console, options, "part", partFile);
     if (!jsonLines.isEmpty()) {
       options.put("lines", console.path(jsonLines).toString());
     }

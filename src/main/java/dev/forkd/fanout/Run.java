@@ -6,6 +6,7 @@ import dev.forkd.model.ExitStatus;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.SandboxId;
+import dev.forkd.model.Tag;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
@@ -96,6 +97,11 @@ public final class Run implements AutoCloseable {
     return new Run(client, suite, templates, template, plainly, out, err);
   }
 
+  /** The template that the workers are forked from. */
+  public Tag template() {
+    return template.tag();
+  }
+
   /** Whether the suite was collected for this run. */
   public boolean fresh() {
     return template.fresh();
@@ -117,15 +123,22 @@ public final class Run implements AutoCloseable {
    * @param options the controller's, see {@code forkd_pytest/options.py}
    */
   public int run(ObjectNode options) throws IOException {
-    sandboxes.fork(1 + template.workers());
+    boolean fixed = options.path("fixed").asBoolean(false);
+    // At once with the controller's, what it is likely to ask for.
+    sandboxes.fork(1 + (fixed ? options.path("workers").asInt(0) : template.workers()));
     Worker controller = Worker.call(client, sandboxes.take(), CONTROLLER);
     try (controller) {
       options.put("sources", template.fresh());
-      if (!options.path("fixed").asBoolean(false)) {
+      if (!fixed) {
         long each = template.growth() == 0 ? USUAL_GROWTH : template.growth();
         options.put("workers", Capacity.now().workers(each));
       }
-      options.optional("lines").ifPresent(path -> tree.allow(path.asString("")));
+      if (options.path("doctor").asBoolean(false)) {
+        options.set("hazards", client.snapshot(template.tag()).path("runtime").path("hazards"));
+      }
+      for (String name : List.of("lines", "plan", "part")) {
+        options.optional(name).ifPresent(path -> tree.allow(path.asString("")));
+      }
       send(controller, 'C', 0, Json.text(options).getBytes(StandardCharsets.UTF_8));
       current = Optional.of(controller);
       Frames frames = new Frames();

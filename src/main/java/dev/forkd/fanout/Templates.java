@@ -49,7 +49,7 @@ public final class Templates {
    * A suite whose template is there.
    *
    * @param fresh whether it was made just now
-   * @param workers how many workers its last run had; 0 when it has not run
+   * @param workers how many workers the suite's last run had; 0 when it has not run
    * @param growth bytes that a worker came to have for itself; 0 when it has not run
    * @param written files that earlier runs wrote
    */
@@ -76,7 +76,15 @@ public final class Templates {
     }
     client.createSnapshot(suite.creation(tag), progress);
     forgetOld(note);
-    return new Ready(tag, true, 0, known.path("growth").asLong(0), written);
+    return new Ready(
+        tag, true, known.path("workers").asInt(0), known.path("growth").asLong(0), written);
+  }
+
+  /** What names the suite's template as its files are now: changes when one of them does. */
+  public Tag now(Suite suite) throws IOException {
+    Path note = notes.resolve(suite.slot() + ".json");
+    JsonNode known = Files.isRegularFile(note) ? Json.parse(Files.readString(note)) : Json.object();
+    return suite.tag(texts(known.path("written")));
   }
 
   private boolean exists(Tag tag) {

@@ -28,6 +28,7 @@ final class UserTree {
 
   private final Path root;
   private final Set<Path> named;
+  private final Set<Path> allowed = new HashSet<>();
 
   UserTree(Suite suite) {
     this.root = suite.root();
@@ -39,15 +40,18 @@ final class UserTree {
             .collect(Collectors.toCollection(HashSet::new));
   }
 
-  /** Lets the run write that file: an option names it. */
+  /** Lets the run read and write that file: an option names it. */
   void allow(String path) {
     named.add(Path.of(path).normalize());
+    allowed.add(Path.of(path).normalize());
   }
 
   /** A file's content; empty when there is none or it may not be read. */
   Optional<byte[]> read(String text) throws IOException {
     Optional<Path> path =
-        path(text).filter(found -> found.startsWith(root)).filter(Files::isRegularFile);
+        path(text)
+            .filter(found -> found.startsWith(root) || allowed.contains(found))
+            .filter(Files::isRegularFile);
     if (path.isEmpty() || Files.size(path.get()) > MAX_READ) {
       return Optional.empty();
     }
