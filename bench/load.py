@@ -38,7 +38,7 @@ class Paced:
     """Execs at a fixed pace from several threads, each with a connection of its own."""
 
     def __init__(self, daemon: Daemon, ids: List[str]) -> None:
-        self._clients = [daemon.client() for _ in range(THREADS)]
+        self._daemon = daemon
         self._ids = ids
         self._next = 0
         self._lock = threading.Lock()
@@ -49,7 +49,8 @@ class Paced:
             self._next += 1
             return self._ids[self._next % len(self._ids)]
 
-    def _run(self, client: forkd_api.Forkd, calls: int, interval: float, took: List[float]) -> None:
+    def _run(self, calls: int, interval: float, took: List[float]) -> None:
+        client = self._daemon.client()
         begun = time.perf_counter()
         body = {"args": ["/bin/true"]}
         try:
@@ -65,11 +66,10 @@ class Paced:
 
     def minute(self) -> List[float]:
         """The milliseconds of every exec of one minute; that many were asked for, or this fails."""
-        took: List[List[float]] = [[] for _ in self._clients]
+        took: List[List[float]] = [[] for _ in range(THREADS)]
         share = PER_MINUTE // THREADS
         threads = [
-            threading.Thread(target=self._run, args=(client, share, 60.0 / share, mine))
-            for client, mine in zip(self._clients, took)
+            threading.Thread(target=self._run, args=(share, 60.0 / share, mine)) for mine in took
         ]
         start = time.perf_counter()
         for thread in threads:

@@ -116,6 +116,24 @@ def test_kill_9_of_the_daemon_during_forks_destroys_and_snapshots(installed):
             rest.kill(sandbox["id"])
 
 
+def test_cleanup_removes_what_a_killed_daemon_left_and_says_what(installed):
+    label = installed.label()
+    ids = [s["id"] for s in installed.rest.fork("tiny", 4)]
+    busy = installed.command("cleanup")
+    assert busy.returncode == 5 and b"in use by another forkd daemon" in busy.stderr
+    kill_daemon(installed)
+    done = installed.command("cleanup")
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.decode()
+    assert all(f"  ✓ sandbox {sandbox}\n" in told for sandbox in ids), told
+    assert "forkd.sock" in told and host.cgroups(label) == set()
+    assert list(installed.run_dir.glob("*.sock")) == []
+    again = installed.command("cleanup")
+    assert again.stdout.decode().startswith("nothing was left"), again.stdout
+    installed.start()
+    check_nothing_is_left(installed, label)
+
+
 def victims(installation: Installation) -> Dict[str, int]:
     """One process of each kind below the daemon."""
     found: Dict[str, int] = {}

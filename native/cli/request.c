@@ -12,7 +12,7 @@
 
 extern char **environ;
 
-static const char *const local_verbs[] = {"serve", "quickstart", "doctor", "stop"};
+static const char *const local_verbs[] = {"serve", "quickstart", "doctor", "stop", "cleanup"};
 static const char *const url_flags[] = {"--url", "--daemon-url"};
 
 static bool names_url(const char *arg) {

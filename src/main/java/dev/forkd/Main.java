@@ -5,6 +5,7 @@ import dev.forkd.api.ApiServer;
 import dev.forkd.cli.Cli;
 import dev.forkd.cli.Config;
 import dev.forkd.cli.Console;
+import dev.forkd.cli.Directories;
 import dev.forkd.cli.PidFile;
 import dev.forkd.cli.ProcessConsole;
 import dev.forkd.cli.RelayServer;
@@ -20,6 +21,7 @@ import dev.forkd.image.ImageListener;
 import dev.forkd.image.ImageStore;
 import dev.forkd.image.RecipeParser;
 import dev.forkd.image.StoredImage;
+import dev.forkd.model.EngineName;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
@@ -31,6 +33,7 @@ import dev.forkd.service.Parts;
 import dev.forkd.store.Registry;
 import dev.forkd.store.SnapshotFiles;
 import dev.forkd.store.StateDirectory;
+import dev.forkd.store.Traces;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
@@ -39,10 +42,12 @@ import java.time.Duration;
 import java.time.InstantSource;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -112,6 +117,11 @@ public final class Main {
     public int serve(Config config, Console console) {
       return Daemon.serve(config, console, this);
     }
+
+    @Override
+    public void cleanup(Directories directories, Consumer<String> before, Consumer<String> after) {
+      Daemon.cleanup(directories, this, before, after);
+    }
   }
 
   /** The wiring of the commands that the relay runs inside the daemon. */
@@ -134,6 +144,11 @@ public final class Main {
     @Override
     public Recipe recipe(String text, Path baseDir) {
       return outside.recipe(text, baseDir);
+    }
+
+    @Override
+    public void cleanup(Directories directories, Consumer<String> before, Consumer<String> after) {
+      throw new ForkdException(FailureKind.INVALID, "a daemon lives: it has nothing to clean up");
     }
 
     @Override
@@ -167,6 +182,28 @@ public final class Main {
       }
       LOG.info("event=stopped");
       return 0;
+    }
+
+    /** Starts and ends everything but the listeners: a start is what cleans up. */
+    static void cleanup(
+        Directories where, Wiring wiring, Consumer<String> before, Consumer<String> after) {
+      try (StateDirectory directory = StateDirectory.open(where.state(), where.run());
+          Registry registry = Registry.open(directory.database())) {
+        Traces.of(directory, registry).forEach(before);
+        for (Path socket :
+            List.of(directory.restSocket(), directory.cliSocket(), directory.pidFile())) {
+          Files.deleteIfExists(socket);
+        }
+        Parts parts = parts(directory, registry, wiring, Config.quiet(where));
+        try (Forkd forkd = Forkd.start(parts)) {
+          // Its launcher sweeps the control groups when it starts.
+          Objects.requireNonNull(parts.engines().get(EngineName.PROCESS)).capabilities();
+          LOG.info("event=cleaned_up instance={}", forkd.instance());
+        }
+        Traces.of(directory, registry).forEach(after);
+      } catch (IOException e) {
+        throw new Failure(FailureKind.ENGINE, "cleaning up " + where.run() + ": " + e).thrown(e);
+      }
     }
 
     private static void ready(StateDirectory directory, int port) {

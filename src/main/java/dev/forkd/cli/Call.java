@@ -18,17 +18,19 @@ import tools.jackson.databind.node.ObjectNode;
       "A module (-m), source (-c) or a file; what the recipe imported is there already.",
       "Input, outputs, exit code and signals pass through as with exec."
     },
-    footer = {"", "Example:", "  forkd call sb-686f1a2b-0000 -m pytest -- -q tests/test_models.py"})
+    footer = {"", "Example:", "  forkd call sb-686f1a2b-0000 -m pytest -q tests/test_models.py"})
 final class Call extends ProgramCommand {
   @Option(
       names = {"-m", "--module"},
       paramLabel = "MODULE",
+      parameterConsumer = ProgramWords.Program.class,
       description = "Run a module, as python -m does.")
   private String module = "";
 
   @Option(
       names = {"-c", "--code"},
       paramLabel = "CODE",
+      parameterConsumer = ProgramWords.Program.class,
       description = "Run source text, as python -c does.")
   private String code = "";
 
@@ -36,6 +38,7 @@ final class Call extends ProgramCommand {
       index = "1..*",
       arity = "0..*",
       paramLabel = "ARG",
+      parameterConsumer = ProgramWords.Rest.class,
       description = "Arguments; without -m and -c the first is a file inside the sandbox.")
   private List<String> args = List.of();
 

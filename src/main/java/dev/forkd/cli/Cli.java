@@ -31,11 +31,15 @@ public final class Cli {
           "images",
           "fork",
           "ls",
+          "top",
+          "events",
           "exec",
           "call",
           "cp",
           "eval",
+          "attach",
           "ping",
+          "wait",
           "kill",
           "network",
           "port",
@@ -44,6 +48,7 @@ public final class Cli {
           "recipe",
           "serve",
           "stop",
+          "cleanup",
           "doctor",
           "bench",
           "version");
@@ -134,11 +139,15 @@ public final class Cli {
       case "images" -> new Images(session);
       case "fork", "spawn" -> new Fork(session);
       case "ls" -> new Ls(session);
+      case "top" -> new Top(session);
+      case "events" -> new Events(session);
       case "exec" -> new Exec(session);
       case "call" -> new Call(session);
       case "cp" -> new Cp(session);
       case "eval" -> new Eval(session);
+      case "attach" -> new Attach(session);
       case "ping" -> new Ping(session);
+      case "wait" -> new Wait(session);
       case "kill" -> new Kill(session);
       case "network" -> new NetworkCommand(session);
       case "port" -> new PortCommand(session);
@@ -147,6 +156,7 @@ public final class Cli {
       case "recipe" -> new RecipeFile(session);
       case "serve" -> new Serve(session);
       case "stop" -> new Stop(session);
+      case "cleanup" -> new Cleanup(session);
       case "doctor" -> new Doctor(session);
       case "bench" -> new Bench(session);
       case "version" -> new Version(session);

@@ -25,4 +25,9 @@ public record Config(
     int memoryBudgetMib) {
   /** Where a daemon listens that nobody told otherwise. */
   static final String DEFAULT_BIND = "127.0.0.1:8889";
+
+  /** Of a service that nobody is to reach. */
+  public static Config quiet(Directories directories) {
+    return new Config(directories, "none", "", "", "", "none", 1, 0);
+  }
 }

@@ -16,16 +16,23 @@ import tools.jackson.databind.node.ObjectNode;
     description = {
       "Runs a command in a sandbox.",
       "Its input, both outputs and its exit code pass through; so do signals.",
+      "Options of forkd's own stand before CMD; what follows it belongs to the command.",
       "A command ended by signal S exits with 128+S; trouble of forkd's own with 125.",
       "python3, also one that a shell or make starts, runs in a fork of the warm interpreter",
       "where that gives the same; FORKD_WARM_DEBUG=1 tells why it does not."
     },
-    footer = {"", "Example:", "  forkd exec sb-686f1a2b-0000 -w /srv -- sh -c 'ls | wc -l'"})
+    footer = {
+      "",
+      "Example:",
+      "  forkd exec sb-686f1a2b-0000 -w /srv -- sh -c 'ls | wc -l'",
+      "  forkd exec sb-686f1a2b-0000 ls -la"
+    })
 final class Exec extends ProgramCommand {
   @Parameters(
       index = "1..*",
       arity = "1..*",
       paramLabel = "CMD",
+      parameterConsumer = ProgramWords.Rest.class,
       description = "Command and arguments.")
   private List<String> args = List.of();
 

@@ -1,6 +1,11 @@
 package dev.forkd.cli;
 
 import dev.forkd.client.ForkdClient;
+import dev.forkd.model.SandboxFilter;
+import dev.forkd.model.Tag;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import tools.jackson.databind.JsonNode;
@@ -15,6 +20,18 @@ final class Ls extends DaemonCommand {
       description = "Also those that have ended by themselves, with the reason in STATE.")
   private boolean all;
 
+  @Option(names = "--tag", paramLabel = "TAG", description = "Only those forked from TAG.")
+  private String tag = "";
+
+  @Option(names = "--name", paramLabel = "NAME", description = "Only the one of that name.")
+  private String name = "";
+
+  @Option(
+      names = {"-l", "--label"},
+      paramLabel = "K=V",
+      description = "Only those with that label; may repeat.")
+  private Map<String, String> labels = new LinkedHashMap<>();
+
   @Option(names = "--json", description = "Print what the daemon answered.")
   private boolean json;
 
@@ -24,7 +41,15 @@ final class Ls extends DaemonCommand {
 
   @Override
   int run(ForkdClient client) {
-    JsonNode sandboxes = all ? client.allSandboxes() : client.sandboxes();
+    JsonNode sandboxes =
+        client.sandboxes(
+            new SandboxFilter(
+                all,
+                tag.isEmpty() ? Optional.empty() : Optional.of(Tag.of("tag", tag)),
+                name,
+                labels,
+                "",
+                0));
     if (json) {
       session.json(sandboxes);
       return 0;

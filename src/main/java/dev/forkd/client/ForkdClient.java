@@ -3,6 +3,7 @@ package dev.forkd.client;
 import dev.forkd.json.Json;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
+import dev.forkd.model.SandboxFilter;
 import dev.forkd.model.SandboxId;
 import dev.forkd.model.Tag;
 import java.io.IOException;
@@ -183,6 +184,15 @@ public final class ForkdClient implements AutoCloseable {
     return get("/v1/sandboxes?all=true");
   }
 
+  /**
+   * The sandboxes that a filter shows, ordered by id.
+   *
+   * @param filter by labels, name, snapshot; and which page
+   */
+  public JsonNode sandboxes(SandboxFilter filter) {
+    return get("/v1/sandboxes" + Queries.of(filter));
+  }
+
   /** One sandbox. */
   public JsonNode sandbox(SandboxId id) {
     return get("/v1/sandboxes/" + id);
@@ -196,6 +206,34 @@ public final class ForkdClient implements AutoCloseable {
   /** The files of a sandbox. */
   public RemoteFiles files(SandboxId id) {
     return new RemoteFiles(transport, id);
+  }
+
+  /**
+   * Waits until a sandbox answers, or until it has ended.
+   *
+   * @param ended what to wait for
+   * @param timeout after which this fails with TIMEOUT
+   */
+  public JsonNode await(SandboxId id, boolean ended, Duration timeout) {
+    ObjectNode body =
+        Json.object().put("state", ended ? "ended" : "ready").put("timeout_secs", seconds(timeout));
+    return post("/v1/sandboxes/" + id + "/wait", body, timeout.plus(MARGIN));
+  }
+
+  /** What happened last, newest first; 1 to 1000. */
+  public JsonNode events(int limit) {
+    return get("/v1/events?limit=" + limit);
+  }
+
+  /**
+   * Every change of state as it happens.
+   *
+   * @param after number of the last event that is known; -1: from now on
+   */
+  public EventStream followEvents(long after) {
+    String path = "/v1/events" + (after < 0 ? "" : "?after=" + after);
+    Transport.Route route = new Transport.Route("GET", path);
+    return new EventStream(transport.send(route, "text/event-stream", NOTHING, TIMEOUT));
   }
 
   /**

@@ -14,6 +14,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Consumer;
 
 /** A console whose output is kept, and a wiring without a daemon behind it. */
 final class Captured implements Wiring {
@@ -79,6 +80,11 @@ final class Captured implements Wiring {
   @Override
   public Recipe recipe(String text, Path baseDir) {
     throw new ForkdException(FailureKind.INVALID, "not a recipe: " + text.strip());
+  }
+
+  @Override
+  public void cleanup(Directories directories, Consumer<String> before, Consumer<String> after) {
+    before.accept("directory of " + directories.state());
   }
 
   @Override

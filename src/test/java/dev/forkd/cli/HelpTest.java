@@ -27,6 +27,9 @@ final class HelpTest {
         "cp",
         "doctor",
         "eval",
+        "attach",
+        "cleanup",
+        "events",
         "exec",
         "fork",
         "images",
@@ -42,6 +45,8 @@ final class HelpTest {
         "snapshot-diff",
         "snapshot-info",
         "stop",
+        "top",
+        "wait",
         "version",
         "workspace"
       })

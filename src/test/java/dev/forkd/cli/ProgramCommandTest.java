@@ -111,7 +111,7 @@ final class ProgramCommandTest {
     String missing = "{\"error\":\"sandbox sb-1-0000 not found\",\"kind\":\"not_found\"}";
     assertThat(run(answer(404, missing), "exec", "sb-1-0000", "ls")).isEqualTo(125);
     assertThat(captured.err()).isEqualTo("forkd: sandbox sb-1-0000 not found (HTTP 404)\n");
-    assertThat(captured.run("exec", "sb-1-0000", "ls", "-la")).isEqualTo(125);
+    assertThat(captured.run("exec", "sb-1-0000", "-la", "ls")).isEqualTo(125);
     assertThat(captured.err()).contains("Put -- between");
   }
 
@@ -119,7 +119,31 @@ final class ProgramCommandTest {
   @CsvSource(
       delimiter = '|',
       value = {
+        "exec ID ls -la | [\"ls\",\"-la\"]",
+        "exec ID -- ls -la | [\"ls\",\"-la\"]",
+        "exec ID ls -- -w | [\"ls\",\"--\",\"-w\"]",
+        "exec --cold ID curl --url x --help | [\"curl\",\"--url\",\"x\",\"--help\"]",
+        "exec ID -w /srv --no-stdin tar -w /x | [\"tar\",\"-w\",\"/x\"]",
+        "exec ID -- -odd | [\"-odd\"]",
+      })
+  void whatFollowsTheCommandIsItsOwn(String line, String args) throws IOException {
+    List<String> seen = new ArrayList<>();
+    assertThat(run(program(seen, EXIT_7), line.split(" "))).isEqualTo(7);
+    assertThat(seen.getFirst()).startsWith("POST /v1/sandboxes/ID/exec {\"args\":" + args);
+    if (line.contains("/srv")) {
+      assertThat(seen.getFirst()).contains("\"cwd\":\"/srv\"");
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
         "call ID -m pytest -- -q a.py | {\"module\":\"pytest\",\"args\":[\"-q\",\"a.py\"]",
+        "call ID -m pytest -q -c a.ini | {\"module\":\"pytest\",\"args\":[\"-q\",\"-c\",\"a.ini\"]",
+        "call -m pytest ID a.py -q | {\"module\":\"pytest\",\"args\":[\"a.py\",\"-q\"]",
+        "call ID -m pytest -w /srv -- -q | {\"module\":\"pytest\",\"args\":[\"-q\"]",
+        "call ID run.py -m -w | {\"file\":\"run.py\",\"args\":[\"-m\",\"-w\"]",
         "call ID -c pass x | {\"code\":\"pass\",\"args\":[\"x\"]",
         "call ID run.py x | {\"file\":\"run.py\",\"args\":[\"x\"]",
       })

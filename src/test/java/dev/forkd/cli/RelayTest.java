@@ -21,6 +21,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Consumer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -78,6 +79,11 @@ final class RelayTest {
     @Override
     public Recipe recipe(String text, Path baseDir) {
       throw new IllegalStateException();
+    }
+
+    @Override
+    public void cleanup(Directories directories, Consumer<String> before, Consumer<String> after) {
+      throw new IllegalStateException("the relay does not run cleanup");
     }
 
     @Override
