@@ -27,6 +27,7 @@ final class Worker implements AutoCloseable {
   /** Starts the code in a fork of the sandbox's runtime. */
   static Worker call(ForkdClient client, SandboxId sandbox, String code) {
     ObjectNode body = Json.object().put("code", code).put("stdin", true);
+    body.putObject("env").put("FORKD_REVEAL", "all"); // it goes on with what was collected
     return new Worker(sandbox, client.start(sandbox, "call", body, LONGEST.minusSeconds(60)));
   }
 
