@@ -78,8 +78,9 @@ e2e: build ## drive the installed command and the REST API as a user would (root
 
 .PHONY: fuzz
 fuzz: export FORKD_FUZZ_SECONDS ?= 600
-fuzz: build ## fuzz frames, agent and recipes, ten minutes each (FORKD_FUZZ_SECONDS=N)
+fuzz: build ## fuzz all that reads strangers' bytes, ten minutes each (FORKD_FUZZ_SECONDS=N)
 	@$(MAKE) -C native/fuzz run SECONDS_EACH=$$FORKD_FUZZ_SECONDS
+	@scripts/fuzz-java.sh $$FORKD_FUZZ_SECONDS
 	@$(MVN) $(QUIET) test -Dtest=RecipeFuzzTest -Dsurefire.failIfNoSpecifiedTests=true
 
 .PHONY: bench

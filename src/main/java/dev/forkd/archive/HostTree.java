@@ -1,13 +1,18 @@
 package dev.forkd.archive;
 
+import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.nio.file.DirectoryNotEmptyException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
 import java.nio.file.StandardCopyOption;
@@ -23,6 +28,8 @@ import org.apache.commons.compress.archivers.tar.TarArchiveOutputStream;
  * entry finds a link on its way that another entry, or somebody else, has laid.
  */
 public final class HostTree {
+  private static final Set<String> REASONS =
+      Set.of("Not a directory", "Is a directory", "File name too long");
   private static final PosixFilePermission[] BITS = {
     PosixFilePermission.OTHERS_EXECUTE,
     PosixFilePermission.OTHERS_WRITE,
@@ -56,11 +63,32 @@ public final class HostTree {
       permit(staged, 0755);
       Files.move(staged, into, StandardCopyOption.ATOMIC_MOVE);
       return entries;
+    } catch (FileSystemException e) {
+      throw inTheWay(staged, e);
     } finally {
       if (Files.exists(staged)) {
         delete(staged);
       }
     }
+  }
+
+  /** The archive's fault, when its entries do not go together; otherwise this machine's. */
+  private static IOException inTheWay(Path staged, FileSystemException e) {
+    boolean entries =
+        e instanceof FileAlreadyExistsException
+            || e instanceof NoSuchFileException
+            || e instanceof DirectoryNotEmptyException
+            || REASONS.contains(String.valueOf(e.getReason()));
+    if (!entries) {
+      return e;
+    }
+    String name = String.valueOf(e.getFile()).replace(staged + "/", "");
+    throw new Failure(
+            FailureKind.INVALID,
+            "entry \""
+                + name
+                + "\" of the archive cannot be where another one leaves no room for it")
+        .thrown(e);
   }
 
   private static void delete(Path tree) throws IOException {
@@ -104,7 +132,12 @@ public final class HostTree {
 
     @Override
     public void link(String name, String target) throws IOException {
-      Files.createSymbolicLink(root.resolve(name), Path.of(target));
+      Path link = root.resolve(name);
+      Path parent = link.getParent();
+      if (parent != null) {
+        Files.createDirectories(parent);
+      }
+      Files.createSymbolicLink(link, Path.of(target));
     }
   }
 

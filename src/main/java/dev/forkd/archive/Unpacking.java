@@ -2,10 +2,13 @@ package dev.forkd.archive;
 
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
+import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveInputStream;
 import org.apache.commons.compress.archivers.tar.TarConstants;
@@ -46,8 +49,49 @@ final class Unpacking {
     try {
       return in.getNextEntry();
     } catch (IOException | IllegalArgumentException e) {
-      throw new Failure(FailureKind.INVALID, "this is no whole tar archive: " + e.getMessage())
-          .thrown(e);
+      throw broken(e);
+    }
+  }
+
+  private static ForkdException broken(Exception e) {
+    return new Failure(FailureKind.INVALID, "this is no whole tar archive: " + e.getMessage())
+        .thrown(e);
+  }
+
+  /** A file of the archive; tells an archive that is broken from a destination that fails. */
+  private static final class Content extends FilterInputStream {
+    private Optional<IOException> failure = Optional.empty();
+
+    Content(InputStream in) {
+      super(in);
+    }
+
+    @Override
+    public int read() throws IOException {
+      byte[] one = new byte[1];
+      return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
+    }
+
+    @Override
+    public int read(byte[] into, int offset, int length) throws IOException {
+      try {
+        return super.read(into, offset, length);
+      } catch (IOException e) {
+        failure = Optional.of(e);
+        throw e;
+      }
+    }
+  }
+
+  private void file(String name, int mode, InputStream in) throws IOException {
+    Content content = new Content(in);
+    try {
+      destination.file(name, mode, content);
+    } catch (IOException | ForkdException e) {
+      if (content.failure.isPresent()) {
+        throw broken(content.failure.get());
+      }
+      throw e;
     }
   }
 
@@ -65,7 +109,7 @@ final class Unpacking {
     } else if (!isRegular(entry) || name.isEmpty()) {
       throw InsideName.refused(entry.getName(), "is no file, directory or symbolic link");
     } else {
-      destination.file(name, mode, in);
+      file(name, mode, in);
     }
   }
 
