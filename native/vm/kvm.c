@@ -23,6 +23,7 @@ enum {
   // A processor needs less than a millisecond for as many rounds, an emulator of instructions more
   // than a hundred.
   ROUNDS = 200000, SLOW_MS = 50,
+  TRIES = 3, // the fastest counts: the others may have waited for a busy processor
 };
 
 // mov ecx, ROUNDS; 1: dec ecx; jnz 1b; out PORT, al; hlt
@@ -41,7 +42,6 @@ static void fill(uint8_t *memory) {
 
 static int enter_long_mode(int cpu, struct error *e) {
   struct kvm_sregs s;
-  struct kvm_regs r = {.rip = CODE, .rflags = 2};
   if (ioctl(cpu, KVM_GET_SREGS, &s) < 0) return FAIL_ERRNO(e, "KVM_GET_SREGS");
   s.cr3 = PML4;
   s.cr4 = CR4_PAE;
@@ -51,11 +51,12 @@ static int enter_long_mode(int cpu, struct error *e) {
                               .l = 1, .g = 1};
   s.ds = s.es = s.fs = s.gs = s.ss = (struct kvm_segment){
       .limit = ~0u, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1};
-  if (ioctl(cpu, KVM_SET_SREGS, &s) < 0) return FAIL_ERRNO(e, "KVM_SET_SREGS");
-  return ioctl(cpu, KVM_SET_REGS, &r) < 0 ? FAIL_ERRNO(e, "KVM_SET_REGS") : 0;
+  return ioctl(cpu, KVM_SET_SREGS, &s) < 0 ? FAIL_ERRNO(e, "KVM_SET_SREGS") : 0;
 }
 
 static int run_to_the_end(int cpu, const struct kvm_run *run, struct error *e) {
+  struct kvm_regs r = {.rip = CODE, .rflags = 2};
+  if (ioctl(cpu, KVM_SET_REGS, &r) < 0) return FAIL_ERRNO(e, "KVM_SET_REGS");
   if (ioctl(cpu, KVM_RUN, 0) < 0)
     return errno == EINTR ? FAIL(e, ERR_TIMEOUT, "a loop of %d rounds was not done after %d s",
                                  ROUNDS, DEADLINE_S)
@@ -65,7 +66,25 @@ static int run_to_the_end(int cpu, const struct kvm_run *run, struct error *e) {
   return 0;
 }
 
-static int try_code(int vm, size_t run_size, struct error *e) {
+static double now_ms(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+// The shortest time of a few, in milliseconds.
+static int time_code(int cpu, const struct kvm_run *run, double *took, struct error *e) {
+  *took = 1e9;
+  for (int i = 0; i < TRIES && *took > SLOW_MS; i++) {
+    double start = now_ms();
+    if (run_to_the_end(cpu, run, e) < 0) return -1;
+    double passed = now_ms() - start;
+    if (passed < *took) *took = passed;
+  }
+  return 0;
+}
+
+static int try_code(int vm, size_t run_size, double *took, struct error *e) {
   uint8_t *memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return FAIL_ERRNO(e, "mmap");
   fill(memory);
@@ -76,16 +95,10 @@ static int try_code(int vm, size_t run_size, struct error *e) {
   if (cpu < 0) return FAIL_ERRNO(e, "KVM_CREATE_VCPU");
   struct kvm_run *run = mmap(NULL, run_size, PROT_READ | PROT_WRITE, MAP_SHARED, cpu, 0);
   if (run == MAP_FAILED) return FAIL_ERRNO(e, "mmap of a vCPU");
-  return enter_long_mode(cpu, e) < 0 ? -1 : run_to_the_end(cpu, run, e);
+  return enter_long_mode(cpu, e) < 0 ? -1 : time_code(cpu, run, took, e);
 }
 
 static void on_alarm(int number) { (void)number; }
-
-static double now_ms(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
 
 int kvm_try(struct error *e) {
   cleanup_fd int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -97,9 +110,8 @@ int kvm_try(struct error *e) {
   struct sigaction action = {.sa_handler = on_alarm};
   sigaction(SIGALRM, &action, NULL);
   alarm(DEADLINE_S);
-  double start = now_ms();
-  if (try_code(vm, (size_t)run_size, e) < 0) return -1;
-  double took = now_ms() - start;
+  double took = 0;
+  if (try_code(vm, (size_t)run_size, &took, e) < 0) return -1;
   if (took > SLOW_MS)
     return FAIL(e, ERR_UNSUPPORTED,
                 "a loop of %d rounds took %.0f ms: instructions are emulated one by one", ROUNDS,
