@@ -98,7 +98,9 @@ final class TemplateMemory implements AutoCloseable {
 
   private RuntimeException failed(String how) {
     String said = holder.stderrTail().strip();
-    return new Failure(FailureKind.ENGINE, "the template's memory: " + how, said).thrown();
+    return new Failure(
+            FailureKind.ENGINE, "the process that holds the template's memory: " + how, said)
+        .thrown();
   }
 
   @Override

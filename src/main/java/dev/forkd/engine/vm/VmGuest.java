@@ -11,6 +11,7 @@ import dev.forkd.engine.network.NetworkWire;
 import dev.forkd.frame.FieldKey;
 import dev.forkd.frame.Fields;
 import dev.forkd.host.Deadline;
+import dev.forkd.host.MemoryGroup;
 import dev.forkd.host.Signals;
 import dev.forkd.model.EvalResult;
 import dev.forkd.model.Failure;
@@ -26,6 +27,7 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.time.Duration;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.TimeUnit;
@@ -55,6 +57,7 @@ final class VmGuest implements Guest, AgentListener {
   private final CompletableFuture<String> ended = new CompletableFuture<>();
   private final CompletableFuture<Failure> runtimeEnd = new CompletableFuture<>();
   private final AgentConnection agent;
+  private final MemoryGroup group;
   private volatile Supplier<Fields> identity = () -> Fields.NONE;
   private volatile boolean expected;
   private boolean closed;
@@ -76,6 +79,7 @@ final class VmGuest implements Guest, AgentListener {
         NetworkWire.fixed(
             () -> started.site().networks(), id, started.network().orElse(""), network);
     this.onClose = onClose;
+    this.group = new MemoryGroup(qemu.pid(), id.text());
     try {
       this.agent = AgentConnection.resumed(started.agent(), settings, this, deadline);
     } catch (ForkdException e) {
@@ -116,6 +120,12 @@ final class VmGuest implements Guest, AgentListener {
   @Override
   public long pid() {
     return qemu.pid();
+  }
+
+  /** Its own pages, those of QEMU, and translated code. */
+  @Override
+  public OptionalLong memoryUsed() {
+    return group.used();
   }
 
   @Override

@@ -255,6 +255,9 @@ class VmSandboxIT {
     List<Guest> four = fork(4);
     for (Guest guest : four) {
       assertThat(dev.forkd.host.Proc.memory(guest.pid()).unique()).isLessThan(100 * MIB);
+      if (groups().bases().containsKey("memory")) {
+        assertThat(guest.memoryUsed().orElseThrow()).isBetween(10 * MIB, 100 * MIB);
+      }
     }
   }
 
