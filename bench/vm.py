@@ -1,7 +1,7 @@
 """Virtual machines: fork against a cold boot to the same warm state, pool, memory."""
 import re
 import time
-from typing import Dict, List
+from typing import Callable, Dict, List
 
 from daemon import Daemon, children
 from figures import Figure, Section, timed
@@ -63,7 +63,7 @@ def _parts(daemon: Daemon, rounds: int) -> Section:
     return section
 
 
-def _anonymous(pid: int, field: str) -> float:
+def _rollup(pid: int, field: str) -> float:
     with open("/proc/%d/smaps_rollup" % pid) as file:
         for line in file:
             if line.startswith(field + ":"):
@@ -71,18 +71,36 @@ def _anonymous(pid: int, field: str) -> float:
     raise RuntimeError("no %s of %d" % (field, pid))
 
 
+def _own_pages(pid: int, wanted: Callable[[str], bool]) -> float:
+    """MiB that a process has of its own in those of its mappings whose line is wanted."""
+    kib, counted = 0, False
+    with open("/proc/%d/smaps" % pid) as file:
+        for line in file:
+            name = line.split()[0]
+            if not name.endswith(":"):
+                counted = wanted(line)
+            elif counted and name == "Anonymous:":
+                kib += int(line.split()[1])
+    return kib / 1024
+
+
 def _memory(daemon: Daemon, count: int) -> Section:
     section = Section("Virtual machines: memory of one of %d" % count)
     client = daemon.client()
+    measures: Dict[str, Callable[[int], float]] = {
+        "its own": lambda pid: _rollup(pid, "Anonymous"),
+        "of that the guest's RAM": lambda pid: _own_pages(pid, lambda l: "forkd-template" in l),
+        "of that translated code": lambda pid: _own_pages(pid, lambda l: " rwxp " in l),
+        "its share of all": lambda pid: _rollup(pid, "Pss"),
+    }
     with children(client, TAG, count) as ids:
         pids = [client.request("GET", "/v1/sandboxes/" + one)["pid"] for one in ids]
-        for field, text in (("Anonymous", "its own"), ("Pss", "its share of all")):
-            section.add(Figure("idle, %s" % text, "MiB", [_anonymous(p, field) for p in pids]))
-        for one in ids:
-            client.eval(one, "import numpy; numpy.zeros(5).sum()")
-        for field, text in (("Anonymous", "its own"), ("Pss", "its share of all")):
-            values = [_anonymous(p, field) for p in pids]
-            section.add(Figure("after numpy.zeros(5).sum(), %s" % text, "MiB", values))
+        for when in ("idle", "after numpy.zeros(5).sum()"):
+            for text, measure in measures.items():
+                name = "%s, %s" % (when, text)
+                section.add(Figure(name, "MiB", [measure(pid) for pid in pids]))
+            for one in ids:
+                client.eval(one, "import numpy; numpy.zeros(5).sum()")
     return section
 
 
