@@ -65,6 +65,12 @@ test-vm: ## run the tests of the vm engine alone (minutes under emulation; root)
 crash-vm: build ## kill daemon, virtual machines and their helpers 50 times at random (minutes; root)
 	@FORKD_CRASH_ROUNDS=50 /usr/bin/python3 -m pytest -qs -p no:cacheprovider e2e/test_vm_crash.py
 
+.PHONY: e2e-kvm
+e2e-kvm: ## run virtual machines by KVM that an emulated machine lends (minutes; root)
+	@scripts/setup.sh --yes build run test vm
+	@$(MAKE) dist
+	@e2e/kvm/run.sh
+
 CRASH := test_kills or test_crowd or test_clock or test_full_disk or any_moment or one_tag or \
 	live_children or locked_or_truncated
 

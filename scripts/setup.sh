@@ -15,7 +15,7 @@ packages_of() { # GROUP
     run) echo python3 python3-numpy iproute2 nftables mmdebstrap util-linux xz-utils ;;
     test)
       echo python3-pandas python3-sklearn
-      echo python3-pytest python3-pytest-cov python3-pytest-xdist faketime
+      echo python3-pytest python3-pytest-cov python3-pytest-xdist faketime cpio
       ;;
     bench) echo crun bubblewrap python3-networkx python3-sympy ;;
     vm) echo qemu-system-x86 e2fsprogs mmdebstrap nftables iproute2 ;;
