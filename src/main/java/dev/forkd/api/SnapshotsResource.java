@@ -4,11 +4,16 @@ import dev.forkd.model.EngineName;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.Request;
+import dev.forkd.model.SnapshotFilter;
+import dev.forkd.model.SnapshotInfo;
+import dev.forkd.model.SnapshotStatus;
 import dev.forkd.model.Tag;
 import dev.forkd.service.Forkd;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 
 /** {@code /v1/snapshots}. */
 final class SnapshotsResource {
@@ -27,7 +32,25 @@ final class SnapshotsResource {
   }
 
   private Reply list(Call call) {
-    return Reply.ok(Shapes.list(forkd.handle(new Request.ListSnapshots()), Shapes::snapshot));
+    List<SnapshotInfo> all = forkd.handle(new Request.ListSnapshots());
+    return Reply.ok(Shapes.list(filter(call).of(all), Shapes::snapshot));
+  }
+
+  private static SnapshotFilter filter(Call call) {
+    String status = call.text("status");
+    return new SnapshotFilter(
+        status.isEmpty() ? Optional.empty() : Optional.of(status(status)),
+        call.text("recipe"),
+        call.text("after"),
+        call.number("limit", 0));
+  }
+
+  private static SnapshotStatus status(String word) {
+    return Arrays.stream(SnapshotStatus.values())
+        .filter(status -> status.word().equals(word))
+        .findFirst()
+        .orElseThrow(
+            () -> Body.invalid("query parameter `status` must be writing, ready or failed"));
   }
 
   private Reply info(Call call) {

@@ -5,6 +5,7 @@ import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.SandboxFilter;
 import dev.forkd.model.SandboxId;
+import dev.forkd.model.SnapshotFilter;
 import dev.forkd.model.Tag;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -78,6 +79,11 @@ public final class ForkdClient implements AutoCloseable {
   /** All snapshots, ordered by tag. */
   public JsonNode snapshots() {
     return get("/v1/snapshots");
+  }
+
+  /** The snapshots that a filter shows. */
+  public JsonNode snapshots(SnapshotFilter filter) {
+    return get("/v1/snapshots" + Queries.of(filter));
   }
 
   /** One snapshot. */

@@ -1,6 +1,7 @@
 package dev.forkd.client;
 
 import dev.forkd.model.SandboxFilter;
+import dev.forkd.model.SnapshotFilter;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -20,6 +21,17 @@ final class Queries {
     add(words, "name", filter.name());
     new TreeMap<>(filter.labels())
         .forEach((key, value) -> words.add("label=" + encoded(key + "=" + value)));
+    add(words, "after", filter.after());
+    if (filter.limit() > 0) {
+      words.add("limit=" + filter.limit());
+    }
+    return words.isEmpty() ? "" : "?" + String.join("&", words);
+  }
+
+  static String of(SnapshotFilter filter) {
+    List<String> words = new ArrayList<>();
+    filter.status().ifPresent(status -> words.add("status=" + status.word()));
+    add(words, "recipe", filter.recipe());
     add(words, "after", filter.after());
     if (filter.limit() > 0) {
       words.add("limit=" + filter.limit());

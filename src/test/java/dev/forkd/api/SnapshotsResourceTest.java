@@ -232,4 +232,22 @@ final class SnapshotsResourceTest {
     assertThat(api.get("/v1/snapshots/" + tag + "/info").status()).isEqualTo(status);
     assertThat(api.delete("/v1/snapshots/" + tag).status()).isEqualTo(status);
   }
+
+  @Test
+  void listsAreFilteredAndPaged() throws IOException {
+    for (String tag : new String[] {"c", "a", "b"}) {
+      api.service.create(tag);
+    }
+    assertThat(tags("?limit=2")).containsExactly("a", "b");
+    assertThat(tags("?limit=2&after=b")).containsExactly("c");
+    assertThat(tags("?status=ready")).hasSize(3);
+    assertThat(tags("?status=failed")).isEmpty();
+    assertThat(tags("?recipe=none")).isEmpty();
+    assertThat(api.get("/v1/snapshots?limit=-1").status()).isEqualTo(400);
+    assertThat(api.get("/v1/snapshots?status=odd").text()).contains("writing, ready or failed");
+  }
+
+  private List<String> tags(String query) throws IOException {
+    return api.get("/v1/snapshots" + query).json().findValuesAsString("tag");
+  }
 }
