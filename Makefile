@@ -130,8 +130,9 @@ dist: ## pack forkd with a Java runtime of its own: a tarball and a Debian packa
 	@rm -rf target/dist
 
 .PHONY: fuzz-api
-fuzz-api: ## send 100 000 random requests to every route of the REST API (minutes)
+fuzz-api: build ## send 120 000 random requests to every route of the REST API (minutes; root)
 	@$(MVN) $(QUIET) verify -Dtest=HostileInputTest -Dforkd.fuzz.requests=100000
+	@FORKD_FUZZ_REQUESTS=$${FORKD_FUZZ_REQUESTS:-20000} e2e/run.sh -s -k test_random_requests
 
 .PHONY: clean
 clean: ## remove everything that was built

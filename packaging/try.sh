@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what `make dist` made in clean Debian roots, once the package and once the tarball, and runs
-# there what a new user would: doctor, a snapshot, forks, a program, stop. Root; needs mmdebstrap.
+# Installs what `make dist` made in clean Debian roots, once the package and once the tarball, and
+# runs there what a new user would: doctor, a snapshot, forks, a program, stop. Root; mmdebstrap.
 #   packaging/try.sh [SUITE]        default: bookworm
 # A plain chroot would not do: its "/" is no mount point, and forkd mounts over it. So each root is
 # entered with pivot_root, in mount and pid namespaces of its own.
@@ -16,7 +16,6 @@ tarball=$(ls target/forkd-*.tar.gz)
 inside() {
   cat <<'INSIDE'
 set -eu
-mount -t proc proc /proc
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 mount -t tmpfs -o mode=0755 tmpfs /run
 cat >/tmp/recipe.yaml <<RECIPE
@@ -25,11 +24,12 @@ image: host
 runtime: {language: python, interpreter: /usr/bin/python3}
 warm: {imports: [json, decimal]}
 RECIPE
-$FORKD version
+$FORKD version || [ $? = 69 ] # no daemon yet
 $FORKD doctor || [ $? = 7 ]
 $FORKD snapshot /tmp/recipe.yaml
 $FORKD fork tried -n 3
-for id in $($FORKD ls --json | python3 -c 'import json, sys; print(*[s["id"] for s in json.load(sys.stdin)])'); do
+ids='import json, sys; print(*[s["id"] for s in json.load(sys.stdin)])'
+for id in $($FORKD ls --json | python3 -c "$ids"); do
   [ "$($FORKD exec "$id" echo works)" = works ]
   [ "$($FORKD eval "$id" 'str(decimal.Decimal(7) / 2)')" = "'3.5'" ]
 done
@@ -51,6 +51,7 @@ enter() { # ROOT FORKD
     cd "$ROOT"
     pivot_root . old
     cd /
+    mount -t proc proc /proc # umount reads it
     umount -l /old
     exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 FORKD="$FORKD" \
       sh /inside.sh'

@@ -3,9 +3,13 @@ package dev.forkd.store;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import java.io.IOException;
-import java.io.UncheckedIOException;
+import java.nio.file.DirectoryIteratorException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
@@ -49,12 +53,24 @@ public final class Traces {
   }
 
   private static Stream<Path> found(Path directory, Predicate<Path> wanted) {
-    if (!Files.isDirectory(directory)) {
-      return Stream.empty();
-    }
-    try (Stream<Path> files = Files.walk(directory, MAX_DEPTH)) {
-      return files.filter(wanted).toList().stream();
-    } catch (IOException | UncheckedIOException e) {
+    List<Path> found = new ArrayList<>();
+    walk(directory, MAX_DEPTH, wanted, found);
+    return found.stream();
+  }
+
+  private static void walk(Path directory, int depth, Predicate<Path> wanted, List<Path> found) {
+    try (DirectoryStream<Path> entries = Files.newDirectoryStream(directory)) {
+      for (Path entry : entries) {
+        if (wanted.test(entry)) {
+          found.add(entry);
+        }
+        if (depth > 0 && Files.isDirectory(entry, LinkOption.NOFOLLOW_LINKS)) {
+          walk(entry, depth - 1, wanted, found);
+        }
+      }
+    } catch (NoSuchFileException e) {
+      return; // it vanished while we looked, as control groups of others do
+    } catch (IOException | DirectoryIteratorException e) {
       throw new ForkdException(FailureKind.ENGINE, "looking through " + directory + ": " + e);
     }
   }
