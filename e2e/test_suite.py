@@ -147,6 +147,44 @@ def test_shards_are_merged_or_refused(installation: Installation, rest, project:
         assert b"cannot merge" in refused.stderr
 
 
+def test_an_edit_imports_nothing_again(installation: Installation, rest, project: Path) -> None:
+    (project / "helper.py").write_text("ANSWER = 1\n")
+    (project / "test_one.py").write_text(
+        "import os, wsgiref.util, helper\n"
+        "MADE = os.getpid()\n"
+        "def test_answer(): assert helper.ANSWER == 1\n"
+    )
+    lines = project / "lines.jsonl"
+
+    def tried(*more: str) -> Dict[str, str]:
+        done = run(installation, project, "--json-lines", str(lines), *more)
+        assert b"forkd: collected" in done.stderr, done.stderr
+        return verdicts(lines)
+
+    assert tried() == {"test_answer": "passed"}
+    # An edit, a new file in a new directory, a file that is gone: each collected in a fork.
+    (project / "helper.py").write_text("ANSWER = 2\n")
+    assert tried() == {"test_answer": "failed"}
+    (project / "more").mkdir()
+    (project / "more/test_more.py").write_text("def test_more(): pass\n")
+    assert tried() == {"test_answer": "failed", "test_more": "passed"}
+    (project / "more/test_more.py").unlink()
+    (project / "helper.py").write_text("ANSWER = 1\n")
+    assert tried("-n", "2") == {"test_answer": "passed"}
+    snapshots = installation.rest.ok("GET", "/v1/snapshots")
+    ours = [one for one in snapshots if one["tag"].startswith("deps-")]
+    assert len(ours) == 1  # one template with the dependencies served them all
+    branched = [one for one in snapshots if one.get("branched_from")]
+    assert branched, snapshots
+    # What a branch cannot carry is collected anew, and refused as always.
+    (project / "helper.py").write_text(
+        "import threading, time\nANSWER = 1\n"
+        "threading.Thread(target=time.sleep, args=(600,), name='late', daemon=True).start()\n"
+    )
+    refused = run(installation, project)
+    assert refused.returncode == 125 and b"late" in refused.stderr
+
+
 @pytest.fixture
 def short() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="f"))  # a unix socket's path is short

@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Any, Callable, NoReturn
 
-from forkd_pytest import parent, state, writes
+from forkd_pytest import early, parent, state, writes
 from forkd_pytest.dispatch import Dispatch
 from forkd_pytest.doctor import Findings
 from forkd_pytest.junit import in_collection_order
@@ -70,7 +70,8 @@ def run(link: Link, session: Held) -> int:
     columns = link.settings.get("columns")
     restore(session, {"COLUMNS": str(columns)} if columns else {})
     if link.settings.get("sources"):
-        link.sources(parent.sources(session.cwd))
+        broken = bool(session.session.testsfailed)  # then nobody knows what else would be imported
+        link.sources(parent.sources(session.cwd), [] if broken else early.modules(session.cwd))
     session.console.connect(link.show)
     sys.stdout = session.console  # type: ignore[assignment]
     config = session.config

@@ -93,9 +93,10 @@ class HostLink:
         """For the page of a CI job, where there is one."""
         self._send(b"y", 0, text.encode("utf-8", "backslashreplace"))
 
-    def sources(self, paths: Sequence[str]) -> None:
-        """Files outside of the project that the collected state depends on."""
-        self._send(b"x", 0, json.dumps(list(paths)).encode())
+    def sources(self, paths: Sequence[str], modules: Sequence[str]) -> None:
+        """Files outside of the project that the collected state depends on, and what to import
+        from there before a changed project is collected."""
+        self._send(b"x", 0, json.dumps({"files": list(paths), "modules": list(modules)}).encode())
 
     def growth(self, mib: int) -> None:
         """What a worker came to have for itself: how many fit is known the next time."""
@@ -224,7 +225,7 @@ class LocalLink:
             with open(place, "a", encoding="utf-8") as file:
                 file.write(text)
 
-    def sources(self, paths: Sequence[str]) -> None:
+    def sources(self, paths: Sequence[str], modules: Sequence[str]) -> None:
         return None
 
     def growth(self, mib: int) -> None:

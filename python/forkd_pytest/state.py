@@ -40,10 +40,10 @@ def park(config: Any) -> None:
         capture.suspend_global_capture(in_=True)
         capture.stop_global_capturing()
     _park_faulthandler(config)
-    _name_libraries()
+    name_libraries()
 
 
-def _name_libraries() -> None:
+def name_libraries() -> None:
     """Tells the loader the real path of every library that it has loaded.
 
     It knows a library by the name that it was loaded under, else by device and inode; these are

@@ -12,7 +12,9 @@ import java.nio.file.attribute.BasicFileAttributes;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
+import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
 
 /** SHA-256 over texts and over what files look like from outside: name, size, time. */
@@ -61,7 +63,14 @@ final class Digest {
    * @param written files that do not count: earlier runs' own reports
    */
   void addTree(Path top, Set<String> written) throws IOException {
-    TreeSet<String> lines = new TreeSet<>();
+    Set<String> lines = new TreeSet<>();
+    states(top, written).forEach((path, what) -> lines.add(path + " " + what));
+    add(lines);
+  }
+
+  /** Of every file below a directory: what it looks like from outside; "d" for a directory. */
+  static Map<String, String> states(Path top, Set<String> written) throws IOException {
+    Map<String, String> states = new TreeMap<>();
     Files.walkFileTree(
         top,
         new SimpleFileVisitor<>() {
@@ -87,11 +96,11 @@ final class Digest {
           }
 
           private FileVisitResult line(Path path, String what) {
-            lines.add(path + " " + what);
+            states.put(path.toString(), what);
             return FileVisitResult.CONTINUE;
           }
         });
-    add(lines);
+    return states;
   }
 
   /** The directory's entries, and those of its site-packages: an installation changes them. */

@@ -10,7 +10,6 @@ import dev.forkd.model.Tag;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -46,7 +45,7 @@ public final class Run implements AutoCloseable {
   private final AtomicInteger asked = new AtomicInteger();
   private final AtomicInteger interrupts = new AtomicInteger();
   private Optional<Integer> code = Optional.empty();
-  private List<String> sources = List.of();
+  private JsonNode sources = Json.object();
   private String summary = "";
   private long growth;
   private final Set<String> written = new TreeSet<>();
@@ -200,19 +199,13 @@ public final class Run implements AutoCloseable {
       case 'r' -> send(controller, 'c', 0, read(new String(body, StandardCharsets.UTF_8)));
       case 'w' -> write(body);
       case 'm' -> growth = (frame.number() & 0xffffffffL) << 20;
-      case 'x' -> sources = texts(Json.parse(body));
+      case 'x' -> sources = Json.parse(body);
       case 'y' -> summary = new String(body, StandardCharsets.UTF_8);
       case 'e' -> code = Optional.of(frame.number());
       default ->
           throw new ForkdException(
               FailureKind.ENGINE, "the test run's controller sent a frame of kind " + frame.kind());
     }
-  }
-
-  private static List<String> texts(JsonNode list) {
-    List<String> texts = new ArrayList<>();
-    list.forEach(one -> texts.add(one.asString("")));
-    return List.copyOf(texts);
   }
 
   private void start(Worker controller, JsonNode numbers) {

@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -38,13 +39,23 @@ public record Suite(
   /** Changes when what a template holds changes its form. */
   private static final String FORM = "suite/1";
 
-  private static final String CALL =
+  private static final String OWN =
       """
       import os, sys, forkd_runtime
       sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(forkd_runtime.__file__))))
-      import forkd_pytest.controller, forkd_pytest.parent, forkd_pytest.worker
+      import forkd_pytest.controller, forkd_pytest.early, forkd_pytest.parent, forkd_pytest.worker
       sys.path.pop()
-      forkd_pytest.parent.collect(ARGS, TERMINAL)
+      """;
+
+  private static final String COLLECT = "forkd_pytest.parent.collect(ARGS, TERMINAL)\n";
+  private static final String LOAD = "forkd_pytest.early.load(NAMES)\n";
+
+  /** In a fork of the template with the dependencies; as the interpreter starts elsewhere. */
+  private static final String LATE =
+      """
+      import os, sys
+      import forkd_pytest.parent
+      sys.path[0] = os.getcwd()
       """;
 
   public Suite {
@@ -86,6 +97,28 @@ public record Suite(
 
   /** The request that makes the template. */
   ObjectNode creation(Tag tag) {
+    return creation(tag, OWN + collect());
+  }
+
+  /** The request that makes a template of the project's dependencies, and nothing of its own. */
+  ObjectNode dependencies(Tag tag, JsonNode modules) {
+    return creation(tag, OWN + LOAD.replace("NAMES", Json.text(modules)));
+  }
+
+  /** Code that collects in a fork of that. */
+  String late() {
+    return LATE + collect();
+  }
+
+  /** The tag of a template with those dependencies. */
+  Tag dependenciesTag(JsonNode modules) {
+    Digest digest = digest().add(root.toString()).add(cwd.toString()).add(allow);
+    digest.add(interpreter.path().toString()).add(Json.text(modules));
+    new TreeMap<>(env).forEach((name, value) -> digest.add(name).add(value));
+    return new Tag("deps-" + digest.hex().substring(0, 24));
+  }
+
+  private ObjectNode creation(Tag tag, String script) {
     ObjectNode recipe = Json.object().put("name", tag.text()).put("image", "host");
     ArrayNode files = recipe.putArray("files");
     copied(files, root);
@@ -98,7 +131,7 @@ public record Suite(
     ObjectNode variables = recipe.putObject("env");
     env.forEach(variables::put);
     ObjectNode warm = recipe.putObject("warm");
-    warm.put("script", script()).put("deadline", "1h");
+    warm.put("script", script).put("deadline", "1h");
     ArrayNode allowed = warm.putArray("allow");
     allow.forEach(allowed::add);
     recipe
@@ -118,9 +151,10 @@ public record Suite(
     files.addObject().put("from", place.toString()).put("to", place.toString()).put("tree", "true");
   }
 
-  private String script() {
+  private String collect() {
     ArrayNode list = Json.array();
     args.forEach(list::add);
-    return CALL.replace("TERMINAL", terminal ? "True" : "False").replace("ARGS", Json.text(list));
+    String told = COLLECT.replace("TERMINAL", terminal ? "True" : "False");
+    return told.replace("ARGS", Json.text(list));
   }
 }

@@ -16,7 +16,10 @@ import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Consumer;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
@@ -27,6 +30,8 @@ import tools.jackson.databind.node.ObjectNode;
  */
 public final class Templates {
   private static final int KEPT = 6;
+  private static final Logger LOG = LoggerFactory.getLogger(Templates.class);
+  private static final Pattern NAME = Pattern.compile("[A-Za-z_]\\w*(\\.[A-Za-z_]\\w*){0,20}");
   private static final int MAX_SOURCES = 100_000;
 
   private final ForkdClient client;
@@ -74,10 +79,55 @@ public final class Templates {
     if (!before.isEmpty()) {
       remove(before);
     }
-    client.createSnapshot(suite.creation(tag), progress);
+    if (!collectedFromDependencies(suite, tag, known, written)) {
+      client.createSnapshot(suite.creation(tag), progress);
+    }
     forgetOld(note);
     return new Ready(
         tag, true, known.path("workers").asInt(0), known.path("growth").asLong(0), written);
+  }
+
+  /**
+   * Makes the template in a fork of one with the dependencies, where that is possible. The first
+   * edit makes that one, too.
+   */
+  private boolean collectedFromDependencies(
+      Suite suite, Tag tag, JsonNode known, Set<String> written) throws IOException {
+    JsonNode modules = known.path("modules");
+    String old = known.path("deps").path("tag").asString("");
+    if (modules.isEmpty() || !unchanged(known)) {
+      removeDependencies(suite, old);
+      return false;
+    }
+    try {
+      Dependencies dependencies = new Dependencies(client, progress);
+      var ready = dependencies.ready(suite, modules, known.path("deps"), written);
+      if (!old.isEmpty() && !old.equals(ready.tag().text())) {
+        remove(old);
+      }
+      noteDependencies(suite, ready.json());
+      dependencies.collect(suite, tag, ready, written);
+      return true;
+    } catch (ForkdException e) {
+      // What a branch cannot carry, say: a new template may, or tells better why not.
+      LOG.info("event=dependencies_unusable suite={}", tag, e);
+      return false;
+    }
+  }
+
+  private void removeDependencies(Suite suite, String old) throws IOException {
+    if (!old.isEmpty()) {
+      remove(old);
+      noteDependencies(suite, Json.object());
+    }
+  }
+
+  private void noteDependencies(Suite suite, ObjectNode deps) throws IOException {
+    Path file = notes.resolve(suite.slot() + ".json");
+    if (Json.parse(Files.readString(file)) instanceof ObjectNode note) {
+      note.set("deps", deps);
+      replace(file, note);
+    }
   }
 
   /** What names the suite's template as its files are now: changes when one of them does. */
@@ -124,9 +174,9 @@ public final class Templates {
    * Remembers a template after a run.
    *
    * @param run what is to be known of it the next time
-   * @param sources the files outside of the project that were loaded; empty: as known already
+   * @param sources the `files` outside of the project that were loaded, and names of `modules`
    */
-  void remember(Suite suite, Ready run, List<String> sources) throws IOException {
+  void remember(Suite suite, Ready run, JsonNode sources) throws IOException {
     if (!Files.isDirectory(notes)) {
       if (!Files.isDirectory(notes.resolveSibling("."))) {
         return; // the daemon is elsewhere: its templates are made anew each time
@@ -138,22 +188,53 @@ public final class Templates {
     note.put("growth", run.growth());
     ArrayNode written = note.putArray("written");
     run.written().forEach(written::add);
-    if (!run.fresh() && Files.isRegularFile(file)) {
-      note.set("sources", Json.parse(Files.readString(file)).path("sources"));
-    } else {
-      note.set("sources", states(sources));
+    JsonNode old = Files.isRegularFile(file) ? Json.parse(Files.readString(file)) : Json.object();
+    if (old.has("deps")) {
+      note.set("deps", old.path("deps"));
     }
+    if (!run.fresh() && old.has("sources")) {
+      note.set("sources", old.path("sources"));
+      note.set("modules", old.path("modules"));
+    } else {
+      note.set("sources", states(sources.path("files")));
+      ArrayNode modules = names(sources.path("modules"));
+      // A new template is worth its time for a new package, not for one more module of a known one.
+      boolean known = packages(old.path("modules")).containsAll(packages(modules));
+      note.set("modules", known && !modules.isEmpty() ? old.path("modules") : modules);
+    }
+    replace(file, note);
+  }
+
+  private void replace(Path file, ObjectNode note) throws IOException {
     Path part = Files.createTempFile(notes, "note", ".part");
     Files.writeString(part, Json.text(note));
     Files.move(part, file, StandardCopyOption.REPLACE_EXISTING);
   }
 
-  private static ArrayNode states(List<String> sources) throws IOException {
+  private static ArrayNode states(JsonNode sources) throws IOException {
     ArrayNode list = Json.array();
-    for (String source : sources.subList(0, Math.min(sources.size(), MAX_SOURCES))) {
-      Path file = Path.of(source);
-      if (file.isAbsolute()) {
-        list.addArray().add(source).add(state(file));
+    for (JsonNode source : sources) {
+      Path file = Path.of(source.asString(""));
+      if (file.isAbsolute() && list.size() < MAX_SOURCES) {
+        list.addArray().add(file.toString()).add(state(file));
+      }
+    }
+    return list;
+  }
+
+  private static Set<String> packages(JsonNode modules) {
+    Set<String> packages = new TreeSet<>();
+    texts(modules).forEach(name -> packages.add(name.replaceFirst("\\..*", "")));
+    return packages;
+  }
+
+  /** The sandbox runs any code: what becomes part of a script must be names of modules. */
+  private static ArrayNode names(JsonNode modules) {
+    ArrayNode list = Json.array();
+    for (JsonNode module : modules) {
+      String name = module.asString("");
+      if (NAME.matcher(name).matches() && list.size() < MAX_SOURCES) {
+        list.add(name);
       }
     }
     return list;
@@ -174,7 +255,12 @@ public final class Templates {
               .toList();
     }
     for (Path note : oldest) {
-      remove(Json.parse(Files.readString(note)).path("tag").asString(""));
+      JsonNode known = Json.parse(Files.readString(note));
+      remove(known.path("tag").asString(""));
+      String dependencies = known.path("deps").path("tag").asString("");
+      if (!dependencies.isEmpty()) {
+        remove(dependencies);
+      }
       Files.deleteIfExists(note);
     }
   }
