@@ -36,12 +36,15 @@ class Suite(NamedTuple):
 
 
 SUITES = (
-    Suite("the recipe's", "sklearn", ["tests"]),
+    Suite("recipe", "sklearn", ["tests"]),
     Suite("sklearn -k test_pipeline", "sklearn", ["--pyargs", "sklearn", "-k", "test_pipeline"]),
     Suite("sklearn.preprocessing", "sklearn", ["--pyargs", "sklearn.preprocessing"]),
     Suite("networkx.classes", "networkx", ["--pyargs", "networkx.classes"]),
     Suite("sympy.core -k test_add", "sympy", ["--pyargs", "sympy.core", "-k", "test_add"]),
 )
+
+
+NAMES = [suite.name for suite in SUITES]
 
 
 class Taken(NamedTuple):
@@ -133,11 +136,12 @@ class Bench:
         return taken
 
 
-def suites(command: str, rounds: int) -> Iterator[Section]:
+def suites(command: str, rounds: int, only: List[str]) -> Iterator[Section]:
     """A section for each suite, each with a daemon of its own: templates of others take memory."""
     for suite in SUITES:
-        with _bench(command) as bench:
-            yield _suite(bench, suite, rounds)
+        if not only or suite.name in only:
+            with _bench(command) as bench:
+                yield _suite(bench, suite, rounds)
 
 
 @contextlib.contextmanager
