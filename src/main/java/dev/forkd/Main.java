@@ -17,6 +17,7 @@ import dev.forkd.engine.process.ProcessEngine;
 import dev.forkd.engine.process.ProcessPaths;
 import dev.forkd.engine.vm.VmEngine;
 import dev.forkd.engine.vm.VmPaths;
+import dev.forkd.host.HeapTrim;
 import dev.forkd.image.ImageListener;
 import dev.forkd.image.ImageStore;
 import dev.forkd.image.RecipeParser;
@@ -171,10 +172,12 @@ public final class Main {
           Forkd forkd = Forkd.start(parts(directory, registry, wiring, config));
           ApiServer api = ApiServer.start(api(config, directory), forkd);
           RelayServer relay = relay(directory, wiring)) {
+        Optional<HeapTrim> trim = HeapTrim.start();
         PidFile.write(directory.pidFile());
         ready(directory, api.port());
         told.await();
         LOG.info("event=stopping");
+        trim.ifPresent(HeapTrim::close);
         relay.close();
         Files.deleteIfExists(directory.pidFile());
       } catch (InterruptedException | IOException e) {

@@ -223,8 +223,11 @@ public final class SnapshotFiles {
   }
 
   private static ForkdException failure(String verb, Path path, IOException e) {
+    boolean full = String.valueOf(e.getMessage()).contains("No space left on device");
     return new Failure(
-            FailureKind.ENGINE, "cannot " + verb + " snapshot files in " + path + ": " + e)
+            full ? FailureKind.EXHAUSTED : FailureKind.ENGINE,
+            "cannot %s snapshot files in %s: %s"
+                .formatted(verb, path, full ? "the disk is full; make room" : e))
         .thrown(e);
   }
 }
