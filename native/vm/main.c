@@ -1,6 +1,6 @@
 // Runs QEMU for the vm engine with no more rights than it needs.
 //
-//   forkd-vm run UID GID [group=INSTANCE:NAME:BYTES:MILLIS] [FD=r:PATH | FD=w:PATH |
+//   forkd-vm run UID GID [kvm] [group=INSTANCE:NAME:BYTES:MILLIS] [FD=r:PATH | FD=w:PATH |
 //                FD=a:PATH | FD=c:PATH | FD=n:NETWORK | FD=l:PATH]... -- PROGRAM ARGS...
 //   forkd-vm groups INSTANCE
 //   forkd-vm tsc
@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,11 +101,15 @@ static int run(char **argv, struct error *e) {
   uid_t uid = (uid_t)strtoul(argv[0], NULL, 10);
   gid_t gid = (gid_t)strtoul(argv[1], NULL, 10);
   if (uid == 0 || gid == 0) return FAIL(e, ERR_INVALID, "QEMU is not run as root");
-  for (argv += 2; *argv && strcmp(*argv, "--") != 0; argv++)
-    if (take_word(*argv, e) < 0) return -1;
+  bool kvm = false;
+  for (argv += 2; *argv && strcmp(*argv, "--") != 0; argv++) {
+    if (strcmp(*argv, "kvm") == 0) kvm = true;
+    else if (take_word(*argv, e) < 0) return -1;
+  }
   if (!argv[0] || !argv[1]) return FAIL(e, ERR_INVALID, "no program is given");
   umask(077);
   if (chdir("/") < 0) return FAIL_ERRNO(e, "chdir");
+  if (kvm && kvm_lend(uid, gid, e) < 0) return -1;
   if (become(uid, gid, parent, e) < 0) return -1;
   // Copies of the process that a branch is made from (capture.c) leave no zombie behind.
   signal(SIGCHLD, SIG_IGN);

@@ -78,6 +78,11 @@ record Machine(boolean kvm, int cpus, int memoryMib, int layers, Network network
                     FailureKind.ENGINE, "a snapshot's manifest is damaged: network " + network)));
   }
 
+  /** What {@code forkd-vm run} has to give its QEMU beside files. */
+  List<String> lent() {
+    return kvm ? List.of("kvm") : List.of();
+  }
+
   /** The same machine as it would be on another host. */
   Machine on(boolean otherKvm, int otherLayers) {
     return new Machine(otherKvm, cpus, memoryMib, otherLayers, network);

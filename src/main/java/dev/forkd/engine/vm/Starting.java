@@ -51,7 +51,7 @@ record Starting(Site site, Frozen frozen, String name, Limits limits) {
   }
 
   private List<String> files() {
-    List<String> files = new ArrayList<>();
+    List<String> files = new ArrayList<>(frozen.machine().lent());
     site.groups().word(name, frozen.machine(), limits).ifPresent(files::add);
     files.add(Site.descriptor(Machine.AGENT_FD, 'c', socket()));
     files.add(Site.descriptor(Machine.MONITOR_FD, 'c', socket()));

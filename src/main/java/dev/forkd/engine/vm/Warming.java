@@ -135,7 +135,7 @@ final class Warming implements AgentListener {
   }
 
   private List<String> files(TemplateMemory memory) {
-    List<String> files = new ArrayList<>();
+    List<String> files = new ArrayList<>(machine.lent());
     files.add(Site.descriptor(Machine.AGENT_FD, 'c', dir.resolve("agent")));
     files.add(Site.descriptor(Machine.LOG_FD, 'c', dir.resolve("log")));
     files.add(Site.descriptor(Machine.MONITOR_FD, 'c', dir.resolve("qmp")));

@@ -242,6 +242,29 @@ class VmSandboxIT {
     assertThat(status).containsPattern("Seccomp:\t2").containsPattern("CapEff:\t0{16}");
   }
 
+  /** What runs by KVM is nobody, and /dev/kvm belongs to root or to a group. */
+  @Test
+  void theUserOfAQemuMayOpenTheKvmThatItIsLent() {
+    String look = "exec 3<>/dev/kvm && ls /dev && id -u";
+    List<String> run =
+        List.of(
+            VmHost.paths(dir).wrapper().toString(),
+            "run",
+            "2000000077",
+            "2000000077",
+            "kvm",
+            "--",
+            "/bin/sh",
+            "-c",
+            look);
+    if (Files.exists(Path.of("/dev/kvm"))) {
+      assertThat(Tool.run(run, Bench.SOON)).isEqualTo("kvm\nnull\nurandom\n2000000077\n");
+      assertThat(Path.of("/dev/shm")).exists();
+    } else {
+      assertThat(Contract.failureOf(() -> Tool.run(run, Bench.SOON)).detail()).contains("/dev/kvm");
+    }
+  }
+
   @Test
   void aKilledOneIsReportedWithTheLastOfItsConsole() throws Exception {
     Guest guest = fork(1).getFirst();
