@@ -1,5 +1,6 @@
-// /dev of a QEMU that KVM runs guests for. It is nobody's user, and may not open the host's /dev/kvm,
-// which belongs to root alone or to a group; so it gets one of its own, in mounts of its own.
+// /dev of a QEMU that KVM runs guests for. It is nobody's user, and may not open the host's
+// /dev/kvm, which belongs to root alone or to a group; so it gets one of its own, in mounts of its
+// own.
 #define _GNU_SOURCE
 #include <sched.h>
 #include <sys/mount.h>
