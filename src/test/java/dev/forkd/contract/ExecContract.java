@@ -266,7 +266,7 @@ public interface ExecContract extends Contract {
     Guest guest = bench().fork();
     ProgramSpec spec =
         new ProgramSpec(
-            new Program.Exec(List.of("sh", "-c", "echo ready; sleep 600; echo never")),
+            new Program.Exec(List.of("sh", "-c", "echo ready; exec sleep 600")),
             Map.of(),
             "",
             "",
