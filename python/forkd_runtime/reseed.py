@@ -1,6 +1,6 @@
 """Fresh randomness after a fork: children of one parent must not share their "random" numbers.
 
-What CPython and OpenSSL cure themselves (random, secrets, ssl, uuid4) is left to them. What this
+What CPython cures itself (random, secrets, uuid4) is left to it. What this
 cannot cure (the hash seed, generator objects that warm-up made) is reported by `hazards`.
 """
 
@@ -38,9 +38,6 @@ def reseed_copy(seed: Optional[int]) -> None:
         random.seed()
     _reseed_generators(seed)
     forget_names()
-    ssl: Any = sys.modules.get("_ssl")
-    if ssl is not None:
-        ssl.RAND_add(os.urandom(32), 32.0)  # OpenSSL knows a fork by the pid
 
 
 def _reseed_generators(seed: Optional[int]) -> None:
@@ -53,6 +50,10 @@ def _reseed_generators(seed: Optional[int]) -> None:
         # pages; 32 random bits are what numpy takes of it.
         fresh = int.from_bytes(os.urandom(4), "big") if seed is None else seed
         numpy_random.seed(fresh % _NUMPY_SEED_MAX)
+    ssl: Any = sys.modules.get("_ssl")
+    if ssl is not None:
+        # OpenSSL knows a fork by another pid, and pids repeat over pid namespaces.
+        ssl.RAND_add(os.urandom(32), 32.0)
 
 
 def forget_names() -> None:

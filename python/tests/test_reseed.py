@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 import pytest
 from serving import ENVIRONMENT, Served, needs
 
+PYTHON = Path(__file__).resolve().parents[1]
 DRAWS = """
 import random, secrets, tempfile, uuid, os
 import multiprocessing as mp
@@ -63,3 +68,40 @@ def test_the_seeding_of_a_program_is_its_own() -> None:
     with Served({"script": WARM_UP}) as served:
         code = "import random; random.seed(3); print(random.random())"
         assert draws(served, code) == draws(served, code)
+
+
+SAME_PID = """
+import ctypes, os, ssl, sys
+from forkd_runtime import reseed
+def in_new_pid_namespace(work):
+    assert ctypes.CDLL(None).unshare(0x20000000) == 0
+    pid = os.fork()
+    if pid == 0:
+        assert os.getpid() == 1
+        work()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+def draw():
+    if sys.argv[1] == "reseed":
+        reseed.reseed(None)
+    print(ssl.RAND_bytes(16).hex(), flush=True)
+def parent():
+    ssl.RAND_bytes(1)
+    for _ in range(2):
+        child = os.fork()
+        if child == 0:
+            in_new_pid_namespace(draw)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+in_new_pid_namespace(parent)
+"""
+
+
+@pytest.mark.parametrize("how", ["left", "reseed"])
+def test_openssl_draws_its_own_numbers_where_the_pid_is_the_same(how: str) -> None:
+    """OpenSSL notices a fork by the pid: without a cure two processes of one pid draw the same."""
+    done = subprocess.run([sys.executable, "-c", SAME_PID, how], capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(PYTHON)}, timeout=60)
+    assert done.returncode == 0, done.stderr
+    one, two = done.stdout.split()
+    assert (one == two) == (how == "left")
