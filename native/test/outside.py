@@ -1,4 +1,7 @@
-"""A machine beyond this one, with public addresses and a private one: a network namespace."""
+"""A machine beyond this one, with public addresses and a private one: a network namespace.
+
+The addresses are public ones that nobody uses any more (RFC 7526): none that a host may need.
+"""
 from __future__ import annotations
 
 import secrets
@@ -7,7 +10,7 @@ import sys
 from contextlib import contextmanager
 from typing import Iterator
 
-PUBLIC, OTHER, PRIVATE = "203.0.113.7", "203.0.113.8", "10.99.0.7"
+PUBLIC, OTHER, PRIVATE = "192.88.99.7", "192.88.99.8", "10.99.0.7"
 OUTSIDE_SERVER = """
 import socket, threading
 def serve(address, port):
@@ -33,10 +36,10 @@ def machine() -> Iterator[None]:
     ip("netns", "add", name)
     try:
         ip("link", "add", device, "type", "veth", "peer", "name", "eth0", "netns", name)
-        ip("addr", "add", "203.0.113.1/24", "dev", device)
+        ip("addr", "add", "192.88.99.1/28", "dev", device)
         ip("link", "set", device, "up")
         ip("route", "add", PRIVATE + "/32", "dev", device)
-        for address in (PUBLIC + "/24", OTHER + "/24", PRIVATE + "/32"):
+        for address in (PUBLIC + "/28", OTHER + "/28", PRIVATE + "/32"):
             ip("-n", name, "addr", "add", address, "dev", "eth0")
         ip("-n", name, "link", "set", "eth0", "up")
         server = subprocess.Popen(

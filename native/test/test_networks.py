@@ -103,7 +103,7 @@ def test_nobody_reaches_the_host_or_a_sibling(base: Launcher, records: Path, out
         two.serve(8000, "peer.sendall(b'sibling')")
         number = int(one.network.rpartition("-")[2])
         host = "10.43.%d.%d" % (number >> 6, (number & 63) * 4 + 1)
-        for address in (host, "203.0.113.1", "10.42.0.1"):
+        for address in (host, "192.88.99.1", "10.42.0.1"):
             assert one.reach(address, port) in REFUSED
         assert one.reach(sibling_address(two), 8000) in REFUSED
         listener.settimeout(0.2)
@@ -127,8 +127,8 @@ def test_a_list_allows_what_it_names_and_can_change(
 
 
 @pytest.mark.parametrize("line", [
-    "203.0.113.7/33 tcp 1 2", "203.0.113.7/32 icmp 1 2", "203.0.113.7/32 tcp 2 1", "accept",
-    "203.0.113.7/32 tcp 1 2; accept }", "999.1.1.1/8 any 0 0", "203.0.113.7/32 tcp 1 70000"])
+    "192.88.99.7/33 tcp 1 2", "192.88.99.7/32 icmp 1 2", "192.88.99.7/32 tcp 2 1", "accept",
+    "192.88.99.7/32 tcp 1 2; accept }", "999.1.1.1/8 any 0 0", "192.88.99.7/32 tcp 1 70000"])
 def test_a_rule_that_is_none_changes_nothing(
         base: Launcher, records: Path, outside: None, line: str) -> None:
     box = Plugged(base, records, "nat")
@@ -149,7 +149,7 @@ def test_no_root_in_a_sandbox_changes_its_network(
     box = Plugged(base, records, "local")
     for command in ("ip addr add 10.42.0.9/24 dev eth0",
                     "ip link set eth0 address 02:00:00:00:00:09", "ip link del eth0",
-                    "ip route add 203.0.113.0/24 dev eth0"):
+                    "ip route add 192.88.99.0/24 dev eth0"):
         assert b"not permitted" in box.client.sh(command).stderr, command
     assert box.python("import socket\ntry: socket.socket(17, 3)\n"
                       "except OSError as e: print(e.errno)") in ("1", "13", "97")
