@@ -23,12 +23,15 @@ class BareFork:
 
     def __init__(self) -> None:
         here = os.path.dirname(os.path.abspath(__file__))
+        recipe = os.path.join(RECIPES, RECIPE)
+        beside = {"PYTHONPATH": os.path.join(os.path.dirname(here), "python"), **THREADS}
         self._process = subprocess.Popen(
-            ["/usr/bin/python3", os.path.join(here, "bare_fork.py"), os.path.join(RECIPES, RECIPE)],
+            ["/usr/bin/python3", os.path.join(here, "bare_fork.py"), recipe],
+            cwd=recipe,  # the warm-up script collects the tests that are there
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=dict(os.environ, **THREADS),
+            env=dict(os.environ, **beside),
         )
         if self._read() != "warm":
             raise RuntimeError("the bare interpreter did not get warm")

@@ -10,7 +10,7 @@ import builtins
 import linecache
 import socket
 
-from forkd_runtime import frames
+from forkd_runtime import frames, reseed
 from forkd_runtime.channel import Channel
 from forkd_runtime.evaluate import Evaluator
 from forkd_runtime.runtime import Runtime
@@ -22,6 +22,7 @@ _EVALS = ("1 + 1", "x = 1", "1 / 0")
 
 def rehearse(warmed: Warmed) -> None:
     """Leaves no trace but warm code."""
+    reseed.prepare()
     for _ in range(_TIMES):
         _serve_once(warmed)
         _evaluate_once()

@@ -23,6 +23,13 @@ def chosen_seed(env: Mapping[str, str], default: Optional[int]) -> Optional[int]
         return default
 
 
+def prepare() -> None:
+    """In the parent: what OpenSSL sets up at its first use takes ten times a re-seeding."""
+    ssl: Any = sys.modules.get("_ssl")
+    if ssl is not None:
+        ssl.RAND_bytes(1)
+
+
 def reseed(seed: Optional[int]) -> None:
     """Re-seeds the process-wide generators and forgets names and identities made by the parent."""
     _reseed_generators(seed)
