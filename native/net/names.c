@@ -225,14 +225,18 @@ int net_sweep(const char *records, struct error *e) {
   return 0;
 }
 
-int net_enter(const char *name, struct error *e) {
+int net_open(const char *name, struct error *e) {
   char path[PATH_SIZE];
   if (!net_is_name(name)) return FAIL(e, ERR_INVALID, "no network of forkd: %s", name);
   snprintf(path, sizeof path, RUN_DIR "/%s", name);
-  cleanup_fd int there = open(path, O_RDONLY | O_CLOEXEC);
-  if (there < 0 || setns(there, CLONE_NEWNET) < 0)
-    return FAIL_ERRNO(e, "entering the network %s", name);
-  return 0;
+  int there = open(path, O_RDONLY | O_CLOEXEC);
+  return there < 0 ? FAIL_ERRNO(e, "opening the network %s", name) : there;
+}
+
+int net_enter(const char *name, struct error *e) {
+  cleanup_fd int there = net_open(name, e);
+  if (there < 0) return -1;
+  return setns(there, CLONE_NEWNET) < 0 ? FAIL_ERRNO(e, "entering the network %s", name) : 0;
 }
 
 int net_open_tap(const char *name, struct error *e) {

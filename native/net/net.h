@@ -1,6 +1,7 @@
 // Networks of sandboxes; see docs/networks.md.
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "../common/error.h"
@@ -14,6 +15,8 @@ int net_remove(const char *records, const char *name, struct error *e);
 // Removes every network that is noted in the directory; prints how many.
 int net_sweep(const char *records, struct error *e);
 bool net_is_name(const char *name);
+// Its descriptor.
+int net_open(const char *name, struct error *e);
 // Moves this process there.
 int net_enter(const char *name, struct error *e);
 // A descriptor of tap0 in the network of that name.
@@ -29,7 +32,7 @@ int unplug(const char *pid, struct error *e);
 // rules.c ----------------------------------------------------------------------------------------
 
 // What an uplink lets through: everything but private, link-local and multicast addresses.
-int rules_everything_public(const char *name, struct error *e);
+int rules_everything_public(int network, struct error *e);
 // Replaces that, at once, by what stdin says: "public", or "ADDRESS/BITS tcp|udp|any LOW HIGH",
 // one a line.
 int rules_replace(const char *name, struct error *e);
@@ -54,10 +57,10 @@ int forwarding_on(struct error *e);
 
 // tools.c ----------------------------------------------------------------------------------------
 
-extern const char *const ip_paths[], *const nft_paths[];
-// Runs a tool on the text as its standard input.
-int tool_feed(const char *const *paths, const char *const *argv, const char *text,
-              struct error *e);
-// In the network; argv without the name of the program.
-int tool_feed_inside(const char *name, const char *const *paths, const char *const *argv,
-                     const char *text, struct error *e);
+// In a network namespace by its descriptor; -1: in that of the caller. Text: as the tools read it,
+// less than a pipe holds.
+int ip_batch(int namespace, const char *text, struct error *e);
+int nft_apply(int namespace, const char *text, struct error *e);
+// What a set holds, as nft writes it; cut at size.
+int nft_list(int namespace, const char *table, const char *set, char *text, size_t size,
+             struct error *e);

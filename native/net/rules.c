@@ -51,11 +51,6 @@ static void end(struct text *t) {
          "  reject with icmp admin-prohibited\n }\n}\n");
 }
 
-static int apply(const char *name, const struct text *t, struct error *e) {
-  const char *const rules[] = {"-f", "-", NULL};
-  return tool_feed_inside(name, nft_paths, rules, t->bytes, e);
-}
-
 static int new_text(struct text *t, struct error *e) {
   *t = (struct text){.bytes = calloc(1, TEXT_MAX)};
   return t->bytes ? 0 : FAIL(e, ERR_EXHAUSTED, "out of memory");
@@ -63,13 +58,13 @@ static int new_text(struct text *t, struct error *e) {
 
 static void add_public(struct text *t) { add(t, "  ip daddr != " NOT_PUBLIC " accept\n"); }
 
-int rules_everything_public(const char *name, struct error *e) {
+int rules_everything_public(int network, struct error *e) {
   struct text t;
   if (new_text(&t, e) < 0) return -1;
   begin(&t);
   add_public(&t);
   end(&t);
-  int done = apply(name, &t, e);
+  int done = nft_apply(network, t.bytes, e);
   free(t.bytes);
   return done;
 }
@@ -107,12 +102,12 @@ static int add_lines(struct text *t, struct error *e) {
 
 int rules_replace(const char *name, struct error *e) {
   struct text t;
-  if (!net_is_name(name)) return FAIL(e, ERR_INVALID, "no network of forkd: %s", name);
-  if (new_text(&t, e) < 0) return -1;
+  cleanup_fd int network = net_open(name, e);
+  if (network < 0 || new_text(&t, e) < 0) return -1;
   begin(&t);
   int done = add_lines(&t, e);
   end(&t);
-  if (done == 0) done = apply(name, &t, e);
+  if (done == 0) done = nft_apply(network, t.bytes, e);
   free(t.bytes);
   return done;
 }
@@ -131,13 +126,10 @@ static void print_elements(char *text) {
 }
 
 int rules_refused(const char *name, struct error *e) {
-  if (net_enter(name, e) < 0) return -1;
-  FILE *list = popen("PATH=/usr/sbin:/sbin:/usr/bin:/bin nft -n list set ip forkd refused", "re");
+  cleanup_fd int network = net_open(name, e);
   cleanup_free char *text = calloc(1, TEXT_MAX);
-  if (!list || !text) return FAIL_ERRNO(e, "running nft");
-  size_t n = fread(text, 1, TEXT_MAX - 1, list);
-  if (pclose(list) != 0) return FAIL(e, ERR_IO, "nft cannot list what %s refused", name);
-  text[n] = 0;
+  if (!text) return FAIL(e, ERR_EXHAUSTED, "out of memory");
+  if (network < 0 || nft_list(network, "forkd", "refused", text, TEXT_MAX, e) < 0) return -1;
   print_elements(text);
   return 0;
 }

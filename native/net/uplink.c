@@ -34,8 +34,6 @@ static const char host_rules[] =
 
 int uplink_add(const char *name, int number, struct error *e) {
   char pair[512], rest[256];
-  const char *const batch[] = {"ip", "-batch", "-", NULL};
-  const char *const rules[] = {"nft", "-f", "-", NULL};
   int net = number >> 6, host = (number & 63) * 4;
   snprintf(pair, sizeof pair,
            "link add forkd-v%d type veth peer name up0 netns %s\n"
@@ -44,11 +42,11 @@ int uplink_add(const char *name, int number, struct error *e) {
   snprintf(rest, sizeof rest,
            "addr add 10.43.%d.%d/30 dev up0\nlink set up0 up\nroute add default via 10.43.%d.%d\n",
            net, host + 2, net, host + 1);
-  if (forwarding_on(e) < 0 || tool_feed(nft_paths, rules, host_rules, e) < 0 ||
-      tool_feed(ip_paths, batch, pair, e) < 0 ||
-      tool_feed_inside(name, ip_paths, batch + 1, rest, e) < 0)
+  cleanup_fd int network = net_open(name, e);
+  if (network < 0 || forwarding_on(e) < 0 || nft_apply(-1, host_rules, e) < 0 ||
+      ip_batch(-1, pair, e) < 0 || ip_batch(network, rest, e) < 0)
     return -1;
-  return rules_everything_public(name, e);
+  return rules_everything_public(network, e);
 }
 
 static bool is_last(const char *device) {
@@ -64,12 +62,10 @@ static bool is_last(const char *device) {
 void uplink_remove(const char *name) {
   char device[32], path[64], text[64];
   struct error ignored;
-  const char *const batch[] = {"ip", "-batch", "-", NULL};
-  const char *const rules[] = {"nft", "-f", "-", NULL};
   snprintf(device, sizeof device, "forkd-v%s", strrchr(name, '-') + 1);
   snprintf(path, sizeof path, "/sys/class/net/%s", device);
   if (access(path, F_OK) < 0) return;
   snprintf(text, sizeof text, "link del %s\n", device);
-  tool_feed(ip_paths, batch, text, &ignored);
-  if (is_last(device)) tool_feed(nft_paths, rules, "delete table ip " TABLE "\n", &ignored);
+  ip_batch(-1, text, &ignored);
+  if (is_last(device)) nft_apply(-1, "delete table ip " TABLE "\n", &ignored);
 }

@@ -56,10 +56,8 @@ final class NetworkResource {
   }
 
   private Reply ports(Call call) {
-    SandboxNetwork network = forkd.handle(new Request.GetNetwork(call.sandbox()));
-    ArrayNode list = Json.array();
-    network.ports().forEach(port -> list.add(port(port)));
-    return Reply.ok(list);
+    Request.ListPorts request = new Request.ListPorts(call.sandbox());
+    return Reply.ok(Shapes.list(forkd.handle(request), NetworkResource::port));
   }
 
   private Reply publish(Call call) {
@@ -105,8 +103,7 @@ final class NetworkResource {
             () -> node.putNull("allow"));
     ArrayNode refused = node.putArray("refused");
     network.refused().forEach(refused::add);
-    ArrayNode ports = node.putArray("ports");
-    network.ports().forEach(port -> ports.add(port(port)));
+    node.set("ports", Shapes.list(network.ports(), NetworkResource::port));
     return node;
   }
 

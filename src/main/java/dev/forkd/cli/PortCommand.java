@@ -54,7 +54,7 @@ final class PortCommand extends DaemonCommand {
   int run(ForkdClient client) {
     SandboxId sandbox = new SandboxId(id);
     if (port == 0) {
-      JsonNode ports = client.network(sandbox).path("ports");
+      JsonNode ports = client.ports(sandbox);
       if (json) {
         session.json(ports);
       } else {

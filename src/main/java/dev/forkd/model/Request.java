@@ -203,6 +203,9 @@ public sealed interface Request<R> {
   /** Take that back. */
   record UnpublishPort(SandboxId id, int port) implements Request<Done> {}
 
+  /** The published ports of a sandbox. */
+  record ListPorts(SandboxId id) implements Request<java.util.List<PublishedPort>> {}
+
   /** Ask the agent, and the runtime if there is one, to answer. */
   record Ping(SandboxId id) implements Request<Pong> {}
 

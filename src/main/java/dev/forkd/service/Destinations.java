@@ -126,11 +126,7 @@ final class Destinations {
   }
 
   private static void checkPublic(String name, InetAddress address) {
-    if (address.isSiteLocalAddress()
-        || address.isLinkLocalAddress()
-        || address.isLoopbackAddress()
-        || address.isAnyLocalAddress()
-        || address.isMulticastAddress()) {
+    if (!AddressRanges.isPublic(address)) {
       throw invalid(
           name,
           "leads to "

@@ -126,6 +126,7 @@ public final class Forkd implements AutoCloseable {
           case Request.SetNetwork(var id, var policy) -> networking.set(id, policy);
           case Request.PublishPort publish -> networking.publish(publish);
           case Request.UnpublishPort(var id, var port) -> networking.unpublish(id, port);
+          case Request.ListPorts(var id) -> networking.ports(id);
           case Request.Ping ping -> runs.ping(ping);
           case Request.Eval eval -> runs.eval(eval);
           case Request.Run run -> runs.run(run);

@@ -43,27 +43,23 @@ final class Networking {
 
   /** Connects children that have answered; names are resolved once for all of them. */
   static void connect(List<Child> children, NetworkPolicy policy) {
-    if (policy.kind() == Network.NONE) {
-      return;
+    // Existing clients ask LOCAL of every snapshot; a machine without a card can have none.
+    List<Guest> guests =
+        children.stream()
+            .map(Child::guest)
+            .filter(guest -> policy.kind() != Network.LOCAL || guest.wire().isLoose())
+            .toList();
+    if (policy.kind() != Network.NONE && !guests.isEmpty()) {
+      Destinations.Resolved resolved = Destinations.resolve(policy);
+      Together.each(guests, guest -> connect(guest, resolved));
     }
-    Destinations.Resolved resolved = Destinations.resolve(policy);
-    Together.each(children, child -> connect(child.guest(), resolved));
   }
 
   private static void connect(Guest guest, Destinations.Resolved resolved) {
-    Network given = guest.wire().reach().policy().kind();
-    Network kind = resolved.reach().policy().kind();
-    if (given == Network.NONE && kind == Network.LOCAL && isMachine(guest)) {
-      return; // existing clients ask it of every snapshot; a machine without a card has none
-    }
     guest.wire().connect(resolved.reach());
-    if (kind == Network.NAT) {
+    if (resolved.reach().policy().kind() == Network.NAT) {
       tellNames(guest, resolved);
     }
-  }
-
-  private static boolean isMachine(Guest guest) {
-    return !guest.wire().isLoose();
   }
 
   /** Names that were resolved stay what they were; others are asked of the host's own servers. */
@@ -86,12 +82,7 @@ final class Networking {
   }
 
   SandboxNetwork set(SandboxId id, NetworkPolicy policy) {
-    Guest guest = sandboxes.running(id).guest();
-    Destinations.Resolved resolved = Destinations.resolve(policy);
-    guest.wire().connect(resolved.reach());
-    if (policy.kind() == Network.NAT) {
-      tellNames(guest, resolved);
-    }
+    connect(sandboxes.running(id).guest(), Destinations.resolve(policy));
     String word = policy.kind().word();
     parts.registry().note(parts.event("sandbox.network", id.text(), word));
     LOG.info("event=network_set sandbox={} network={} allow={}", id, word, policy.allow());
@@ -107,6 +98,10 @@ final class Networking {
             .publish(request.port(), request.address(), request.hostPort());
     parts.registry().note(parts.event("sandbox.port_published", request.id().text(), told(made)));
     return made;
+  }
+
+  List<PublishedPort> ports(SandboxId id) {
+    return sandboxes.running(id).guest().wire().ports();
   }
 
   private static String told(PublishedPort port) {

@@ -6,11 +6,20 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.forkd.model.Destination;
 import dev.forkd.model.Network;
 import dev.forkd.model.NetworkPolicy;
+import java.io.IOException;
+import java.net.Inet4Address;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.regex.MatchResult;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class DestinationsTest {
   @Test
@@ -31,6 +40,27 @@ class DestinationsTest {
   void aNameThatLeadsIntoThisNetworkIsRefused() {
     assertThatThrownBy(() -> resolve("localhost:80"))
         .hasMessageContaining("localhost leads to 127.0.0.1, which is not public");
+  }
+
+  @Test
+  void theRangesAreThoseOfTheRules() throws IOException {
+    String rules = Files.readString(Path.of("native/net/rules.c"));
+    int from = rules.indexOf("#define NOT_PUBLIC");
+    Matcher range =
+        Pattern.compile("[0-9.]+/[0-9]+").matcher(rules.substring(from, rules.indexOf('}', from)));
+    assertThat(range.results().map(MatchResult::group))
+        .isNotEmpty()
+        .containsExactlyElementsOf(AddressRanges.NOT_PUBLIC);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "10.0.0.1, false", "100.64.0.1, false", "100.128.0.1, true", "172.31.255.255, false",
+    "172.32.0.0, true", "198.19.0.1, false", "239.1.1.1, false", "255.255.255.255, false",
+    "0.1.2.3, false", "8.8.8.8, true", "192.0.2.1, true"
+  })
+  void anAddressIsPublicOrNot(String address, boolean expected) {
+    assertThat(AddressRanges.isPublic(Inet4Address.ofLiteral(address))).isEqualTo(expected);
   }
 
   @Test

@@ -36,7 +36,14 @@ public final class NetworkWire implements Wire, AutoCloseable {
     this.id = id;
     this.pid = pid;
     this.name = name.isEmpty() ? Optional.empty() : Optional.of(name);
-    this.reach = new Reach(NetworkPolicy.of(kind), List.of("public"));
+    this.reach = plain(kind);
+  }
+
+  /** What a new network of that kind lets through. */
+  private static Reach plain(Network kind) {
+    return kind == Network.NAT
+        ? new Reach(NetworkPolicy.of(kind), List.of("public"))
+        : new Reach(NetworkPolicy.of(kind), List.of());
   }
 
   /** Of a sandbox that is processes, by the pid of its agent: it can be given any network. */
@@ -118,7 +125,7 @@ public final class NetworkWire implements Wire, AutoCloseable {
       throw e;
     }
     name = Optional.of(taken);
-    reach = new Reach(NetworkPolicy.of(kind), List.of("public"));
+    reach = plain(kind);
     LOG.info("event=network_connected sandbox={} network={} kind={}", id, taken, kind.word());
   }
 
