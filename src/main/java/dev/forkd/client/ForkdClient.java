@@ -91,6 +91,18 @@ public final class ForkdClient implements AutoCloseable {
     return get("/v1/snapshots/" + tag + "/info");
   }
 
+  /** Whether there is a snapshot of that tag that can be forked. */
+  public boolean isReady(Tag tag) {
+    try {
+      return snapshot(tag).path("status").asString("").equalsIgnoreCase("ready");
+    } catch (ForkdException e) {
+      if (e.kind() == FailureKind.NOT_FOUND) {
+        return false;
+      }
+      throw e;
+    }
+  }
+
   /**
    * Warms a recipe and freezes it.
    *
@@ -275,7 +287,12 @@ public final class ForkdClient implements AutoCloseable {
     return post("/v1/sandboxes/" + id + "/ports", body, TIMEOUT);
   }
 
-  /** Takes that back. */
+  /** The published ports of a sandbox. */
+  public JsonNode ports(SandboxId id) {
+    return get("/v1/sandboxes/" + id + "/ports");
+  }
+
+  /** Takes a published port back. */
   public void unpublish(SandboxId id, int port) {
     String path = "/v1/sandboxes/" + id + "/ports/" + port;
     transport.bytes(new Transport.Route("DELETE", path), NOTHING, TIMEOUT);

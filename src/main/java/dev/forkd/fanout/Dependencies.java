@@ -75,22 +75,11 @@ final class Dependencies {
     Known known = Known.of(note);
     Map<String, String> now = Digest.states(suite.root(), written);
     boolean usable = known.tag().equals(tag) && changes(known.files(), now).size() <= MAX_CHANGES;
-    if (usable && exists(tag)) {
+    if (usable && client.isReady(tag)) {
       return known;
     }
     client.createSnapshot(suite.dependencies(tag, modules), progress);
     return new Known(tag, now);
-  }
-
-  private boolean exists(Tag tag) {
-    try {
-      return client.snapshot(tag).path("status").asString("").equalsIgnoreCase("ready");
-    } catch (ForkdException e) {
-      if (e.kind() == FailureKind.NOT_FOUND) {
-        return false;
-      }
-      throw e;
-    }
   }
 
   /** Makes the suite's template from it. */

@@ -66,12 +66,12 @@ public final class Templates {
 
   /** The template of the suite as it is now; made if need be. */
   Ready ready(Suite suite) throws IOException {
-    Path note = notes.resolve(suite.slot() + ".json");
-    JsonNode known = Files.isRegularFile(note) ? Json.parse(Files.readString(note)) : Json.object();
+    Path note = file(suite);
+    JsonNode known = read(note);
     Set<String> written = texts(known.path("written"));
     Tag tag = suite.tag(written);
     String before = known.path("tag").asString("");
-    if (before.equals(tag.text()) && unchanged(known) && exists(tag)) {
+    if (before.equals(tag.text()) && unchanged(known) && client.isReady(tag)) {
       Files.setLastModifiedTime(note, FileTime.fromMillis(System.currentTimeMillis()));
       return new Ready(
           tag, false, known.path("workers").asInt(0), known.path("growth").asLong(0), written);
@@ -123,7 +123,7 @@ public final class Templates {
   }
 
   private void noteDependencies(Suite suite, ObjectNode deps) throws IOException {
-    Path file = notes.resolve(suite.slot() + ".json");
+    Path file = file(suite);
     if (Json.parse(Files.readString(file)) instanceof ObjectNode note) {
       note.set("deps", deps);
       replace(file, note);
@@ -132,20 +132,18 @@ public final class Templates {
 
   /** What names the suite's template as its files are now: changes when one of them does. */
   public Tag now(Suite suite) throws IOException {
-    Path note = notes.resolve(suite.slot() + ".json");
-    JsonNode known = Files.isRegularFile(note) ? Json.parse(Files.readString(note)) : Json.object();
+    Path note = file(suite);
+    JsonNode known = read(note);
     return suite.tag(texts(known.path("written")));
   }
 
-  private boolean exists(Tag tag) {
-    try {
-      return client.snapshot(tag).path("status").asString("").equalsIgnoreCase("ready");
-    } catch (ForkdException e) {
-      if (e.kind() == FailureKind.NOT_FOUND) {
-        return false;
-      }
-      throw e;
-    }
+  private Path file(Suite suite) {
+    return notes.resolve(suite.slot() + ".json");
+  }
+
+  /** What is written there; nothing is known of a suite that has not run. */
+  private static JsonNode read(Path note) throws IOException {
+    return Files.isRegularFile(note) ? Json.parse(Files.readString(note)) : Json.object();
   }
 
   private static boolean unchanged(JsonNode note) throws IOException {
@@ -183,12 +181,12 @@ public final class Templates {
       }
       Files.createDirectories(notes);
     }
-    Path file = notes.resolve(suite.slot() + ".json");
+    Path file = file(suite);
     ObjectNode note = Json.object().put("tag", run.tag().text()).put("workers", run.workers());
     note.put("growth", run.growth());
     ArrayNode written = note.putArray("written");
     run.written().forEach(written::add);
-    JsonNode old = Files.isRegularFile(file) ? Json.parse(Files.readString(file)) : Json.object();
+    JsonNode old = read(file);
     if (old.has("deps")) {
       note.set("deps", old.path("deps"));
     }
