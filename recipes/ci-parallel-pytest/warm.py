@@ -10,10 +10,10 @@ import shutil
 import sys
 import tempfile
 
-import forkd_runtime
 import numpy as np
 import pandas as pd
 import pytest
+from forkd_runtime.beside import beside
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs, make_classification
 from sklearn.decomposition import PCA
@@ -95,12 +95,9 @@ def warm_pytest():
 
 def collect_suite():
     """The suite's own session, up to the first test: the children go on from there."""
-    # forkd_pytest lies beside the runtime, which is not on a program's search path.
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(forkd_runtime.__file__))))
-    import forkd_pytest.slice  # noqa: F401 (what the children call)
-    from forkd_pytest import parent
-
-    sys.path.pop()
+    with beside():
+        import forkd_pytest.slice  # noqa: F401 (what the children call)
+        from forkd_pytest import parent
     parent.collect(["-q", "-p", "no:cacheprovider", "tests"])
     session = parent.held()
     if isinstance(session, parent.NotHeld):

@@ -41,10 +41,10 @@ public record Suite(
 
   private static final String OWN =
       """
-      import os, sys, forkd_runtime
-      sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(forkd_runtime.__file__))))
-      import forkd_pytest.controller, forkd_pytest.early, forkd_pytest.parent, forkd_pytest.worker
-      sys.path.pop()
+      from forkd_runtime.beside import beside
+      with beside():
+          import forkd_pytest.controller, forkd_pytest.early
+          import forkd_pytest.parent, forkd_pytest.worker
       """;
 
   private static final String COLLECT = "forkd_pytest.parent.collect(ARGS, TERMINAL)\n";
