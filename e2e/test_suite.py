@@ -10,6 +10,7 @@ from typing import Dict, Iterator
 
 import pytest
 from conftest import HOME, Installation
+from suites import empty_project, run
 
 TESTS = """
 import os, pathlib, socket, time
@@ -34,25 +35,9 @@ def test_crashes():
 
 @pytest.fixture
 def project() -> Iterator[Path]:
-    # Not below /tmp: every sandbox has one of its own.
-    directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-project-", dir="/var/lib"))
-    (directory / "pytest.ini").write_text("[pytest]\n")
-    (directory / "test_one.py").write_text(TESTS)
-    yield directory
-    shutil.rmtree(directory)
-
-
-def run(
-    installation: Installation, project: Path, *args: str, **env: str
-) -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run(
-        [str(HOME / "forkd"), "test", *args],
-        cwd=project,
-        env={**installation.environment, **env},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=180,
-    )
+    with empty_project() as directory:
+        (directory / "test_one.py").write_text(TESTS)
+        yield directory
 
 
 def verdicts(path: Path) -> Dict[str, str]:

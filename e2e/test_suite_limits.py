@@ -2,14 +2,13 @@
 
 import json
 import os
-import shutil
 import subprocess
-import tempfile
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, List
 
 import pytest
-from conftest import HOME, Installation
+from conftest import Installation
+from suites import project, run  # noqa: F401 (project: a fixture)
 
 COVERED = {
     "pkg/__init__.py": "import sys\nNAME = 'three' if sys.version_info > (3,) else 'two'\n",
@@ -41,27 +40,6 @@ def test_grade(n): assert grade(n)
 }
 
 
-@pytest.fixture
-def project() -> Iterator[Path]:
-    directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-limits-", dir="/var/lib"))
-    (directory / "pytest.ini").write_text("[pytest]\n")
-    yield directory
-    shutil.rmtree(directory)
-
-
-def forkd(
-    installation: Installation, project: Path, *args: str
-) -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run(
-        [str(HOME / "forkd"), "test", *args],
-        cwd=project,
-        env=installation.environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=180,
-    )
-
-
 def rows(path: Path) -> List[Dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -77,7 +55,7 @@ def test_out_of_memory_is_one_verdict(installation: Installation, rest, project:
     )
     lines = project / "lines.jsonl"
     options = ("-n", "1", "--memory", "256", "--json-lines", str(lines))
-    done = forkd(installation, project, *options)
+    done = run(installation, project, *options)
     assert done.returncode == 1, done.stderr
     assert {row["id"].partition("::")[2]: row["verdict"] for row in rows(lines)} == {
         "test_before": "passed",
@@ -114,7 +92,7 @@ def test_seeds_do_not_depend_on_order_or_number(
     junit = project / "junit.xml"
     seen = []
     for options, seed in (("-n1", "7"), ("-n3", "7"), ("--isolate=test", "7"), ("-n1", "8")):
-        done = forkd(installation, project, options, "--by=test", "--seed", seed, "--",
+        done = run(installation, project, options, "--by=test", "--seed", seed, "--",
                      "--junitxml=%s" % junit)  # fmt: skip
         assert done.returncode == 0, done.stderr
         seen.append(drawn(junit))
@@ -147,7 +125,7 @@ def test_coverage_is_that_of_a_plain_run(
     assert plain.returncode == 0, plain.stdout
     expected = covered(project)
     for workers in ("1", "2", "3"):
-        done = forkd(installation, project, "-n", workers, "--by", "test", "--", *args)
+        done = run(installation, project, "-n", workers, "--by", "test", "--", *args)
         assert done.returncode == 0, done.stdout + done.stderr
         assert covered(project) == expected
     told = [line for line in plain.stdout.splitlines() if line.startswith((b"pkg", b"TOTAL"))]

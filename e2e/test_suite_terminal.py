@@ -3,24 +3,14 @@
 import os
 import pty
 import select
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from pathlib import Path
-from typing import Iterator, Tuple
+from typing import Tuple
 
-import pytest
 from conftest import HOME, Installation
-
-
-@pytest.fixture
-def project() -> Iterator[Path]:
-    directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-terminal-", dir="/var/lib"))
-    (directory / "pytest.ini").write_text("[pytest]\n")
-    yield directory
-    shutil.rmtree(directory)
+from suites import project  # noqa: F401 (a fixture)
 
 
 def at_a_terminal(

@@ -2,37 +2,15 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from pathlib import Path
-from typing import Dict, Iterator
+from typing import Dict
 
 import pytest
 from conftest import HOME, Installation
-
-
-@pytest.fixture
-def project() -> Iterator[Path]:
-    directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-torture-", dir="/var/lib"))
-    (directory / "pytest.ini").write_text("[pytest]\n")
-    yield directory
-    shutil.rmtree(directory)
-
-
-def run(
-    installation: Installation, project: Path, *args: str, **env: str
-) -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run(
-        [str(HOME / "forkd"), "test", *args],
-        cwd=project,
-        env={**installation.environment, **env},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=180,
-    )
+from suites import project, run  # noqa: F401 (project: a fixture)
 
 
 def verdicts(installation: Installation, project: Path, *args: str, **env: str) -> Dict[str, str]:
