@@ -44,11 +44,11 @@ final class Events extends DaemonCommand {
     if (wanted > 1000) {
       throw new ForkdException(FailureKind.INVALID, "--limit is " + wanted + ", not 0 to 1000");
     }
-    // The stream first: what happens while the past is printed is not lost.
     if (!follow) {
       past(client, wanted);
       return 0;
     }
+    // The stream first: what happens while the past is printed is not lost.
     try (EventStream events = client.followEvents(-1)) {
       Thread reader = Thread.currentThread();
       try (var _ = session.console().signals().handle(_ -> reader.interrupt())) {

@@ -52,7 +52,7 @@ final class PrivateDaemon implements AutoCloseable {
   }
 
   private void serve(Session session) {
-    Config config = new Config(directories, "none", "", "", "", "none", 1, 0);
+    Config config = Config.quiet(directories);
     Console world = session.console();
     Console own =
         new Console(
