@@ -310,12 +310,14 @@ void hear_warden(struct launcher *l, struct template *t) {
     while ((state = channel_frame(&t->warden, &f, &e)) == 1) {
       if (warden_frame(l, t, &f, &e) < 0) {
         broken(t, "warden", &e);
+        channel_close(&t->warden); // its end would not be read behind that frame
         return;
       }
       channel_done(&t->warden, &f);
     }
     if (state < 0) {
       broken(t, "warden", &e);
+      channel_close(&t->warden);
       return;
     }
   }

@@ -4,8 +4,10 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -43,6 +45,16 @@ static int shift_ids(const char *path, const struct stat *st, int type, struct F
   return S_ISLNK(st->st_mode) ? 0 : chmod(path, st->st_mode & 07777);
 }
 
+// The holder of a branch is not PID 1 of a pid namespace (clone(2) refuses CLONE_NEWPID after a
+// setns to another one), so nothing else would end the copy when the holder is killed. It keeps
+// the warden's channel open, by which the launcher sees that it has ended.
+static _Noreturn void become_copy(pid_t holder, const char *from, const char *to) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() == holder) // else it died before the prctl
+    execle("/bin/cp", "cp", "-a", "--", from, to, (char *)NULL, (char *[]){NULL});
+  _exit(127);
+}
+
 int tree_copy(const char *path, const char *to, struct error *e) {
   int status;
   struct stat st;
@@ -50,12 +62,10 @@ int tree_copy(const char *path, const char *to, struct error *e) {
   // cp could tell only in its output.
   if (stat(path, &st) < 0) return FAIL_ERRNO(e, "copying %s", path);
   snprintf(from, sizeof from, "%s/.", path);
+  pid_t holder = getpid();
   pid_t pid = fork();
   if (pid < 0) return FAIL_ERRNO(e, "fork for cp");
-  if (pid == 0) {
-    execle("/bin/cp", "cp", "-a", "--", from, to, (char *)NULL, (char *[]){NULL});
-    _exit(127);
-  }
+  if (pid == 0) become_copy(holder, from, to);
   if (waitpid(pid, &status, 0) < 0) return FAIL_ERRNO(e, "waiting for cp");
   return status == 0 ? 0 : FAIL(e, ERR_IO, "cp -a %s failed with status 0x%x", from, status);
 }

@@ -224,9 +224,15 @@ static void check_deadline(struct template *t, int64_t now) {
   template_end(t, &why);
 }
 
+// All that the holder has started holds the other end of the warden's channel. In a branch, whose
+// holder is no PID 1, some of it may end after the holder.
+static bool family_has_ended(const struct template *t) {
+  return !t->holder_alive && t->warden.in < 0;
+}
+
 void template_tick(struct launcher *l, struct template *t, int64_t now) {
   check_deadline(t, now);
-  if (t->state == T_ENDING && !t->holder_alive) {
+  if (t->state == T_ENDING && family_has_ended(t)) {
     t->state = T_REMOVING;
     t->deadline = now + BUSY_GIVE_UP_MS;
     t->zygote_alive = false;

@@ -86,12 +86,16 @@ def comm(pid: int) -> str:
         return ""
 
 
+PF_EXITING = 0x4  # include/linux/sched.h; proc(5) has the flags as the ninth field of stat
+
+
 def is_alive(pid: int) -> bool:
+    """Whether it may still run code of its own: not so within exit(2), before it is a zombie."""
     try:
-        state = Path("/proc/%d/stat" % pid).read_text().rsplit(")", 1)[1].split()[0]
+        fields = Path("/proc/%d/stat" % pid).read_text().rsplit(")", 1)[1].split()
     except OSError:
         return False
-    return state not in "ZX"
+    return fields[0] not in "ZX" and not int(fields[6]) & PF_EXITING
 
 
 def cgroup_directories(instance: str) -> List[str]:
