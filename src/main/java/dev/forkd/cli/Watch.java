@@ -59,9 +59,9 @@ final class Watch {
 
   /** Waits for another state; false when a signal comes first. */
   private boolean changes(Tag before) throws IOException {
-    session.note("forkd: waiting for a change; Ctrl-C ends");
     CountDownLatch ended = new CountDownLatch(1);
     try (var _ = session.console().signals().handle(number -> ended.countDown())) {
+      session.note("forkd: waiting for a change; Ctrl-C ends");
       while (!ended.await(LOOK_MILLIS, TimeUnit.MILLISECONDS)) {
         if (!now.tag().equals(before)) {
           return true;
