@@ -1,8 +1,10 @@
 """A disk that is full: told as such, nothing half-made, and the daemon goes on."""
 
+import errno
 import os
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, Dict, Iterator, Set
 
@@ -46,12 +48,24 @@ class Filler:
         self._file = directory / "filler"
 
     def leave(self, kib: int) -> None:
+        deadline = time.monotonic() + 20
+        while not self._leaves(kib):
+            assert time.monotonic() < deadline, "the daemon does not stop writing"
+
+    def _leaves(self, kib: int) -> bool:
+        """False when the daemon has written between the look and the take."""
         self.free()
         stat = os.statvfs(self._file.parent)
         room = stat.f_bavail * stat.f_frsize - kib * 1024
-        if room > 0:
-            with open(self._file, "wb") as file:
-                os.posix_fallocate(file.fileno(), 0, room)
+        try:
+            if room > 0:
+                with open(self._file, "wb") as file:
+                    os.posix_fallocate(file.fileno(), 0, room)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            return False
+        return True
 
     def free(self) -> None:
         self._file.unlink(missing_ok=True)
