@@ -2,8 +2,18 @@
 
 import os
 import subprocess
+import time
 from pathlib import Path
-from typing import Dict, List, Set
+from typing import Callable, Dict, List, Set
+
+PATIENCE = 60.0  # seconds: longer than anything here may take, shorter than a person would wait
+
+
+def eventually(what: str, holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)  # polling the outside of another process
 
 
 def children_of(pid: int) -> List[int]:
@@ -33,9 +43,9 @@ def cgroups(label: str) -> Set[str]:
 
 
 def mounts() -> Set[str]:
-    """Without names of network namespaces, which other programs make as well."""
+    """Without what others make meanwhile: names of network namespaces, a test's small disk."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    return {line for line in lines if " /run/netns/" not in line}
+    return {line for line in lines if " /run/netns/" not in line and " forkd-e2e " not in line}
 
 
 def network_namespaces() -> Set[str]:

@@ -7,21 +7,14 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import host
 from conftest import ROUNDS
+from host import PATIENCE, eventually
 from rest import UnixConnection
 
 CLIENTS = 200
-PATIENCE = 60.0
-
-
-def eventually(what: str, holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)  # polling the outside of another process
 
 
 def resident_mib(pid: int) -> float:

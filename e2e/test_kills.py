@@ -18,9 +18,7 @@ import pytest
 
 import host
 from conftest import ROUNDS, TINY, Installation, kill_daemon
-
-# Longer than anything here may take, shorter than a person would wait.
-PATIENCE = 60.0
+from host import PATIENCE, eventually
 
 
 @pytest.fixture
@@ -175,10 +173,8 @@ def test_kill_9_of_anything_below_the_daemon_is_told_and_healed(installed):
         for sandbox in rest.ok("GET", "/v1/sandboxes?all=true"):
             rest.call("DELETE", f"/v1/sandboxes/{sandbox['id']}")
         # What nobody waits for any more (a batch whose caller was told already) ends by itself.
-        deadline = time.monotonic() + PATIENCE
-        while [g for g in host.cgroups(label) if "/s-" in g] or list(
-                (installed.run_dir / "agents").iterdir()):
-            assert time.monotonic() < deadline, (kind, host.cgroups(label))
-            time.sleep(0.05)
+        eventually("what was killed is tidied up", lambda: not (
+            [g for g in host.cgroups(label) if "/s-" in g]
+            or list((installed.run_dir / "agents").iterdir())))
     assert len(kinds) >= min(4, 2 * ROUNDS), kinds
     assert "defect" not in installed.log()

@@ -10,6 +10,7 @@ from typing import Dict
 
 import pytest
 from conftest import HOME, Installation
+from host import eventually
 from suites import project, run  # noqa: F401 (project: a fixture)
 
 
@@ -237,10 +238,4 @@ def test_interrupts_end_a_run(installation: Installation, rest, project: Path) -
     assert code == 2 and b"KeyboardInterrupt" in out and seconds < 20, out
     code, out, seconds = interrupted(2)
     assert code != 0 and seconds < 20
-    sandboxes = subprocess.run(
-        [str(HOME / "forkd"), "ls", "--json"],
-        env=installation.environment,
-        capture_output=True,
-        check=True,
-    )
-    assert json.loads(sandboxes.stdout) == []
+    eventually("the sandboxes of the run end", lambda: rest.ok("GET", "/v1/sandboxes") == [])
