@@ -1,5 +1,6 @@
 package dev.forkd.archive;
 
+import dev.forkd.host.FileTree;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
@@ -67,7 +68,7 @@ public final class HostTree {
       throw inTheWay(staged, e);
     } finally {
       if (Files.exists(staged)) {
-        delete(staged);
+        FileTree.delete(staged);
       }
     }
   }
@@ -89,26 +90,6 @@ public final class HostTree {
                 + name
                 + "\" of the archive cannot be where another one leaves no room for it")
         .thrown(e);
-  }
-
-  private static void delete(Path tree) throws IOException {
-    Files.walkFileTree(
-        tree,
-        new SimpleFileVisitor<>() {
-          @Override
-          public FileVisitResult visitFile(Path file, BasicFileAttributes attributes)
-              throws IOException {
-            Files.delete(file);
-            return FileVisitResult.CONTINUE;
-          }
-
-          @Override
-          public FileVisitResult postVisitDirectory(
-              Path directory, @org.jspecify.annotations.Nullable IOException e) throws IOException {
-            Files.delete(directory);
-            return FileVisitResult.CONTINUE;
-          }
-        });
   }
 
   private record Onto(Path root) implements Destination {

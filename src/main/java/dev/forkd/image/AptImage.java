@@ -102,9 +102,9 @@ final class AptImage {
     if (ended.exitCode() != 0) {
       String doing = "image: mmdebstrap of " + suite + " failed";
       throw new Failure(
-              Trees.isFull(ended.tail()) ? FailureKind.EXHAUSTED : FailureKind.ENGINE,
-              Trees.isFull(ended.tail())
-                  ? Trees.full(doing, tree).message()
+              DiskFailure.isFull(ended.tail()) ? FailureKind.EXHAUSTED : FailureKind.ENGINE,
+              DiskFailure.isFull(ended.tail())
+                  ? DiskFailure.full(doing, tree).message()
                   : doing + " (exit code " + ended.exitCode() + "); see the end of its output",
               ended.tail())
           .thrown();

@@ -41,7 +41,7 @@ record AptSources(String suite, String mirror) {
       return new AptSources(
           suite, mirror(etc.resolve("apt"), suite).orElseThrow(() -> unknown("mirror", "mirror")));
     } catch (IOException trouble) {
-      throw Trees.failure("image: reading " + etc, etc, trouble);
+      throw DiskFailure.of("image: reading " + etc, etc, trouble);
     }
   }
 

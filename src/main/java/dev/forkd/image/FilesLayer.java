@@ -1,5 +1,6 @@
 package dev.forkd.image;
 
+import dev.forkd.host.FileTree;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
@@ -60,7 +61,7 @@ final class FilesLayer {
       try {
         collect(file, sources);
       } catch (IOException trouble) {
-        throw Trees.failure("files: " + file.from(), file.from(), trouble);
+        throw DiskFailure.of("files: " + file.from(), file.from(), trouble);
       }
     }
     return new FilesLayer(sources, files.stream().anyMatch(Recipe.CopiedFile::workingTree));
@@ -157,7 +158,7 @@ final class FilesLayer {
       try {
         add(digest.add(target), source);
       } catch (IOException trouble) {
-        throw Trees.failure("files: " + source, source, trouble);
+        throw DiskFailure.of("files: " + source, source, trouble);
       }
     });
     return digest.hex();
@@ -236,7 +237,7 @@ final class FilesLayer {
       Files.copy(source, copy, StandardCopyOption.REPLACE_EXISTING);
       Files.setLastModifiedTime(copy, attributes.lastModifiedTime());
       if (durable) { // a working tree is soon another one
-        Trees.sync(copy);
+        FileTree.sync(copy);
       }
     } else {
       throw new FileSystemException(source.toString(), "", "is no longer a file or directory");

@@ -244,7 +244,7 @@ final class HostImage {
         }
       }
     } catch (IOException trouble) {
-      throw Trees.failure("runtime: " + interpreter, interpreter, trouble);
+      throw DiskFailure.of("runtime: " + interpreter, interpreter, trouble);
     }
   }
 

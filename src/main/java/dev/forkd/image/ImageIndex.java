@@ -1,5 +1,6 @@
 package dev.forkd.image;
 
+import dev.forkd.host.FileTree;
 import dev.forkd.json.Json;
 import dev.forkd.model.RootImage;
 import java.io.IOException;
@@ -65,9 +66,9 @@ final class ImageIndex {
       Path staging = Files.createTempFile(dir, ".manifest-", "");
       try {
         Files.writeString(staging, Json.text(manifest(kind, image)));
-        Trees.sync(staging);
+        FileTree.sync(staging);
         Files.move(staging, path(image.digest()), StandardCopyOption.ATOMIC_MOVE);
-        Trees.sync(dir);
+        FileTree.sync(dir);
       } finally {
         Files.deleteIfExists(staging);
       }
@@ -208,7 +209,7 @@ final class ImageIndex {
       lock.unlock();
     }
     for (Path tree : trash) {
-      Trees.delete(tree);
+      FileTree.delete(tree);
     }
     return freed;
   }

@@ -50,7 +50,7 @@ public final class ImageStore {
       hidden.forEach(path -> own.add(path.toAbsolutePath().normalize().toString()));
       this.hidden = List.copyOf(own);
     } catch (IOException trouble) {
-      throw Trees.failure("image store " + imagesDir, imagesDir, trouble);
+      throw DiskFailure.of("image store " + imagesDir, imagesDir, trouble);
     }
   }
 
@@ -69,7 +69,7 @@ public final class ImageStore {
         case Recipe.Image.Directory dir -> directory(recipe, dir, listener);
       };
     } catch (IOException trouble) {
-      throw Trees.failure("image of recipe " + recipe.name(), imagesDir, trouble);
+      throw DiskFailure.of("image of recipe " + recipe.name(), imagesDir, trouble);
     }
   }
 
@@ -244,7 +244,7 @@ public final class ImageStore {
     try {
       return action.run();
     } catch (IOException trouble) {
-      throw Trees.failure(doing, imagesDir, trouble);
+      throw DiskFailure.of(doing, imagesDir, trouble);
     }
   }
 }

@@ -1,5 +1,6 @@
 package dev.forkd.image;
 
+import dev.forkd.host.FileTree;
 import dev.forkd.json.Json;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
@@ -56,7 +57,7 @@ final class LayerStore {
         dir, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
     try (var entries = Files.newDirectoryStream(dir, STAGING + "*")) {
       for (Path left : entries) {
-        Trees.delete(left);
+        FileTree.delete(left);
         LOG.info("event=staging_removed path={}", left);
       }
     }
@@ -128,7 +129,7 @@ final class LayerStore {
       lock(channel, digest);
       return has(digest) ? tree(digest) : build(digest, what, builder);
     } catch (IOException trouble) {
-      throw Trees.failure("image layer " + what, dir, trouble);
+      throw DiskFailure.of("image layer " + what, dir, trouble);
     } finally {
       remove(lockFile);
     }
@@ -168,12 +169,12 @@ final class LayerStore {
       Files.setPosixFilePermissions(tree, PosixFilePermissions.fromString("rwxr-xr-x"));
       builder.build(tree);
       Path manifest = staging.resolve("manifest.json");
-      Files.writeString(manifest, Json.text(manifest(digest, what, Trees.bytes(tree))));
-      Trees.sync(manifest);
-      Trees.sync(staging);
+      Files.writeString(manifest, Json.text(manifest(digest, what, FileTree.bytes(tree))));
+      FileTree.sync(manifest);
+      FileTree.sync(staging);
       publish(staging, digest);
     } finally {
-      Trees.delete(staging);
+      FileTree.delete(staging);
     }
     long millis = (System.nanoTime() - start) / 1_000_000;
     LOG.info("event=layer_built digest={} what={} ms={}", digest, what, millis);
@@ -189,7 +190,7 @@ final class LayerStore {
         throw taken;
       }
     }
-    Trees.sync(dir);
+    FileTree.sync(dir);
   }
 
   private static ObjectNode manifest(String digest, String what, long bytes) {

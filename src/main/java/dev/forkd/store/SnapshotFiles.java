@@ -1,5 +1,6 @@
 package dev.forkd.store;
 
+import dev.forkd.host.FileTree;
 import dev.forkd.json.Json;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;

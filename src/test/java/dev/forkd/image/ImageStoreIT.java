@@ -3,6 +3,7 @@ package dev.forkd.image;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.forkd.host.FileTree;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
@@ -146,12 +147,12 @@ class ImageStoreIT {
     Path precious = tree.resolve("mounted/precious");
     try {
       Files.writeString(precious, "x");
-      assertThatThrownBy(() -> Trees.delete(tree)).hasMessageContaining("another file system");
+      assertThatThrownBy(() -> FileTree.delete(tree)).hasMessageContaining("another file system");
       assertThat(precious).exists();
     } finally {
       run("umount", tree.resolve("mounted").toString());
     }
-    Trees.delete(tree);
+    FileTree.delete(tree);
     assertThat(Files.exists(tree, LinkOption.NOFOLLOW_LINKS)).isFalse();
   }
 

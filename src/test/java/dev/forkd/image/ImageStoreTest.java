@@ -3,6 +3,7 @@ package dev.forkd.image;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.forkd.host.FileTree;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.Recipe;
@@ -142,7 +143,7 @@ class ImageStoreTest {
   @Test
   void anImageIsFoundAgainWithoutItsSources() throws IOException {
     RootImage image = prepare(withFiles());
-    Trees.delete(base);
+    FileTree.delete(base);
     ImageStore reopened = new ImageStore(images, List.of());
     assertThat(reopened.find(image.digest())).contains(image);
     assertThat(reopened.find("0".repeat(64))).isEmpty();
@@ -246,7 +247,7 @@ class ImageStoreTest {
     assertThat(other.digest()).isNotEqualTo(image.digest());
     assertThat(store.find(image.digest())).isEmpty();
     assertThat(store.find(other.digest())).contains(other);
-    Trees.delete(root);
+    FileTree.delete(root);
     assertThat(store.find(other.digest())).isEmpty();
   }
 

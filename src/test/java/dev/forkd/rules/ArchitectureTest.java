@@ -47,7 +47,7 @@ final class ArchitectureTest {
           entry("image", Set.of("host", "json", "model")),
           entry("store", Set.of("host", "json", "model")),
           entry("host", Set.of("model")),
-          entry("archive", Set.of("model")),
+          entry("archive", Set.of("host", "model")),
           entry("json", Set.of("model")),
           entry("model", Set.of()));
 

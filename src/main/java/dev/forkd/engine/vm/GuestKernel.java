@@ -1,19 +1,16 @@
 package dev.forkd.engine.vm;
 
+import dev.forkd.host.FileTree;
 import dev.forkd.host.Tool;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import java.io.IOException;
-import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.SimpleFileVisitor;
 import java.nio.file.StandardCopyOption;
-import java.nio.file.attribute.BasicFileAttributes;
 import java.time.Duration;
 import java.util.List;
 import java.util.stream.Stream;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The kernel that guests run, taken out of Debian's package without installing it.
@@ -54,7 +51,7 @@ record GuestKernel(String version, Path dir) {
           fill(part, version);
           Files.move(part, dir, StandardCopyOption.ATOMIC_MOVE);
         } finally {
-          remove(part);
+          FileTree.delete(part);
         }
       }
       return new GuestKernel(version, dir);
@@ -97,7 +94,7 @@ record GuestKernel(String version, Path dir) {
           part.resolve(name(module)));
     }
     Files.delete(archive);
-    remove(tree);
+    FileTree.delete(tree);
   }
 
   private static String name(String module) {
@@ -115,29 +112,5 @@ record GuestKernel(String version, Path dir) {
         .limit(MODULES.size() - (network ? 0 : OF_NETWORK))
         .map(module -> dir.resolve(name(module)))
         .toList();
-  }
-
-  /** Removes a tree; nothing happens when it is not there. */
-  static void remove(Path tree) throws IOException {
-    if (!Files.exists(tree)) {
-      return;
-    }
-    Files.walkFileTree(
-        tree,
-        new SimpleFileVisitor<>() {
-          @Override
-          public FileVisitResult visitFile(Path file, BasicFileAttributes attributes)
-              throws IOException {
-            Files.delete(file);
-            return FileVisitResult.CONTINUE;
-          }
-
-          @Override
-          public FileVisitResult postVisitDirectory(Path dir, @Nullable IOException trouble)
-              throws IOException {
-            Files.delete(dir);
-            return FileVisitResult.CONTINUE;
-          }
-        });
   }
 }

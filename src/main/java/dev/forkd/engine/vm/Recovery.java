@@ -1,6 +1,7 @@
 package dev.forkd.engine.vm;
 
 import dev.forkd.engine.network.Networks;
+import dev.forkd.host.FileTree;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.util.List;
@@ -30,8 +31,8 @@ final class Recovery {
     machines.forEach(Recovery::await);
     new Networks(paths.networkProgram(), paths.networkRecords(), Networks.Card.TAP).close();
     Groups.prepare(paths.wrapper(), paths.instance()).close();
-    GuestKernel.remove(paths.runDir());
-    GuestKernel.remove(paths.networkRecords());
+    FileTree.delete(paths.runDir());
+    FileTree.delete(paths.networkRecords());
   }
 
   private static boolean isOurs(ProcessHandle process, VmPaths paths) {

@@ -1,6 +1,7 @@
 package dev.forkd.engine.vm;
 
 import dev.forkd.host.Deadline;
+import dev.forkd.host.FileTree;
 import dev.forkd.host.Tool;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
@@ -85,7 +86,7 @@ final class SnapshotWriting {
       long bytes = from.machine().memoryBytes();
       PageStore.fill(wrapper(), bytes, files.memory(), files.index(), lower, deadline);
     } finally {
-      GuestKernel.remove(scratch);
+      FileTree.delete(scratch);
     }
     PageFile own = own(from, files);
     write(from, files, List.of(own.digest()));
@@ -156,7 +157,7 @@ final class SnapshotWriting {
       return live.add(new VmTemplate(site, setting.as(tag), frozen, live));
     } catch (IOException | ForkdException e) {
       content.memory().close();
-      GuestKernel.remove(dir);
+      FileTree.delete(dir);
       throw e;
     }
   }

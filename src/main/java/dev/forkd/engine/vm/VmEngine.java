@@ -6,6 +6,7 @@ import dev.forkd.engine.RestorePlan;
 import dev.forkd.engine.Template;
 import dev.forkd.engine.WarmPlan;
 import dev.forkd.engine.network.Networks;
+import dev.forkd.host.FileTree;
 import dev.forkd.host.Proc;
 import dev.forkd.model.EngineName;
 import dev.forkd.model.Failure;
@@ -155,7 +156,7 @@ public final class VmEngine implements Engine {
 
   private void prepareRunDir() {
     try {
-      GuestKernel.remove(paths.runDir());
+      FileTree.delete(paths.runDir());
       Files.createDirectories(paths.runDir());
       Files.setPosixFilePermissions(paths.runDir(), PosixFilePermissions.fromString("rwx------"));
     } catch (IOException e) {
@@ -184,7 +185,7 @@ public final class VmEngine implements Engine {
         Supplier<Warming> warming = () -> new Warming(here, plan, name, dir, machine, layers);
         return live.add(new VmTemplate(here, Setting.of(plan), frozen(warming, log), live));
       } catch (ForkdException | IOException e) {
-        GuestKernel.remove(dir);
+        FileTree.delete(dir);
         throw e;
       }
     } catch (IOException e) {
@@ -260,8 +261,8 @@ public final class VmEngine implements Engine {
     found.networks().close();
     found.groups().close();
     try {
-      GuestKernel.remove(paths.runDir());
-      GuestKernel.remove(paths.networkRecords());
+      FileTree.delete(paths.runDir());
+      FileTree.delete(paths.networkRecords());
     } catch (IOException e) {
       LOG.warn("event=vm_directories_left error=\"{}\"", e.toString());
     }

@@ -9,6 +9,7 @@ import dev.forkd.engine.Template;
 import dev.forkd.frame.FieldKey;
 import dev.forkd.frame.Fields;
 import dev.forkd.host.Deadline;
+import dev.forkd.host.FileTree;
 import dev.forkd.host.Proc;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
@@ -323,7 +324,7 @@ final class VmTemplate implements Template {
     frozen.base().filter(_ -> frozen.pages().isEmpty()).ifPresent(BaseFile::close);
     live.remove(this);
     try {
-      GuestKernel.remove(frozen.dir());
+      FileTree.delete(frozen.dir());
     } catch (IOException e) {
       LOG.warn("event=template_dir_left dir={} error=\"{}\"", frozen.dir(), e.toString());
     }
