@@ -56,7 +56,7 @@ final class AptImage {
       throw new ForkdException(
           FailureKind.INVALID, "packages: `runtime: python` needs the package python3");
     }
-    if (!Tool.isInstalled("mmdebstrap")) {
+    if (!BuildTool.isInstalled("mmdebstrap")) {
       throw new ForkdException(
           FailureKind.UNSUPPORTED,
           "`image: apt` needs mmdebstrap, which this host lacks; run: sudo apt-get install -y"
@@ -98,7 +98,7 @@ final class AptImage {
    */
   void build(Path tree, ImageListener listener) throws IOException {
     listener.progress("installing " + described() + " from " + mirror);
-    Tool.Ended ended = Tool.run(command(tree), DEADLINE, listener::log);
+    BuildTool.Ended ended = BuildTool.run(command(tree), DEADLINE, listener::log);
     if (ended.exitCode() != 0) {
       String doing = "image: mmdebstrap of " + suite + " failed";
       throw new Failure(
@@ -110,8 +110,8 @@ final class AptImage {
           .thrown();
     }
     listener.progress("writing the image to disk");
-    Tool.Ended synced =
-        Tool.run(List.of("sync", "-f", tree.toString()), Duration.ofMinutes(5), listener::log);
+    BuildTool.Ended synced =
+        BuildTool.run(List.of("sync", "-f", tree.toString()), Duration.ofMinutes(5), listener::log);
     if (synced.exitCode() != 0) {
       throw new IOException("sync failed: " + synced.tail());
     }

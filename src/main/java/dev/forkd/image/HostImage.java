@@ -257,7 +257,7 @@ final class HostImage {
     if (packages.isEmpty()) {
       return;
     }
-    if (!Tool.isInstalled("dpkg-query")) {
+    if (!BuildTool.isInstalled("dpkg-query")) {
       listener.log("packages are not checked: this host has no dpkg-query");
       return;
     }
@@ -282,7 +282,7 @@ final class HostImage {
     command.addAll(packages);
     Set<String> installed = new TreeSet<>();
     // It exits with 1 when it does not know one of them; what it knows it still tells.
-    Tool.run(
+    BuildTool.run(
         command,
         QUERY_DEADLINE,
         line -> {

@@ -70,7 +70,7 @@ class ImageStoreIT {
 
   @Test
   void debianPackagesBecomeARootThatRuns() throws IOException {
-    require(Tool.isInstalled("mmdebstrap"), "needs mmdebstrap");
+    require(BuildTool.isInstalled("mmdebstrap"), "needs mmdebstrap");
     ImageStore store = new ImageStore(temp.resolve("images"), List.of());
     Recipe recipe = recipe("image: apt\npackages: [hello]");
 
@@ -80,7 +80,7 @@ class ImageStoreIT {
     assertThat(image.layers()).containsExactly(new RootImage.Layer(root, true, false));
     assertThat(Files.getAttribute(root.resolve("usr"), "unix:uid")).isEqualTo(0);
     List<String> hello = List.of("chroot", root.toString(), "/usr/bin/hello");
-    assertThat(Tool.run(hello, SHORT, log::add).tail()).isEqualTo("Hello, world!");
+    assertThat(BuildTool.run(hello, SHORT, log::add).tail()).isEqualTo("Hello, world!");
     assertThat(root.resolve("usr/share/man/man1")).doesNotExist();
     assertThat(progress.getFirst()).startsWith("installing ").contains("with hello from http");
     assertThat(log).isNotEmpty();
@@ -95,7 +95,7 @@ class ImageStoreIT {
 
   @Test
   void aBuildThatFailsShowsTheEndOfItsLogAndLeavesNothing() throws IOException {
-    require(Tool.isInstalled("mmdebstrap"), "needs mmdebstrap");
+    require(BuildTool.isInstalled("mmdebstrap"), "needs mmdebstrap");
     ImageStore store = new ImageStore(temp.resolve("images"), List.of());
     Recipe recipe = recipe("image: {apt: {mirror: 'file:///no-such-archive'}}");
 
@@ -157,7 +157,7 @@ class ImageStoreIT {
   }
 
   private static void run(String... command) {
-    Tool.Ended ended = Tool.run(List.of(command), SHORT, line -> {});
+    BuildTool.Ended ended = BuildTool.run(List.of(command), SHORT, line -> {});
     assertThat(ended.exitCode()).as(ended.tail()).isZero();
   }
 }

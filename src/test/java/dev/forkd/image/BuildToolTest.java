@@ -10,18 +10,18 @@ import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
-class ToolTest {
+class BuildToolTest {
   private static final Duration LONG = Duration.ofSeconds(30);
 
   private final List<String> lines = new ArrayList<>();
 
-  private Tool.Ended shell(String script) {
-    return Tool.run(List.of("sh", "-c", script), LONG, lines::add);
+  private BuildTool.Ended shell(String script) {
+    return BuildTool.run(List.of("sh", "-c", script), LONG, lines::add);
   }
 
   @Test
   void bothOutputsArePassedOnLineByLine() {
-    Tool.Ended ended = shell("echo one; echo two >&2; printf 'half'; exit 3");
+    BuildTool.Ended ended = shell("echo one; echo two >&2; printf 'half'; exit 3");
     assertThat(ended.exitCode()).isEqualTo(3);
     assertThat(lines).containsExactly("one", "two", "half");
   }
@@ -41,7 +41,7 @@ class ToolTest {
   @Test
   void whatDoesNotEndIsKilledWithItsChildren() {
     List<String> endless = List.of("sh", "-c", "echo $$; sleep 1000 & wait");
-    assertThatThrownBy(() -> Tool.run(endless, Duration.ofMillis(500), lines::add))
+    assertThatThrownBy(() -> BuildTool.run(endless, Duration.ofMillis(500), lines::add))
         .isInstanceOfSatisfying(
             ForkdException.class, late -> assertThat(late.kind()).isEqualTo(FailureKind.TIMEOUT));
     long pid = Long.parseLong(lines.getFirst());
@@ -50,10 +50,10 @@ class ToolTest {
 
   @Test
   void aProgramThatIsNotThereIsAFailure() {
-    assertThatThrownBy(() -> Tool.run(List.of("no-such-tool-of-forkd"), LONG, lines::add))
+    assertThatThrownBy(() -> BuildTool.run(List.of("no-such-tool-of-forkd"), LONG, lines::add))
         .isInstanceOf(ForkdException.class)
         .hasMessageContaining("no-such-tool-of-forkd");
-    assertThat(Tool.isInstalled("sh")).isTrue();
-    assertThat(Tool.isInstalled("no-such-tool-of-forkd")).isFalse();
+    assertThat(BuildTool.isInstalled("sh")).isTrue();
+    assertThat(BuildTool.isInstalled("no-such-tool-of-forkd")).isFalse();
   }
 }

@@ -16,15 +16,15 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 
-/** Runs a program of the host to its end, passing on its output line by line. */
-final class Tool {
+/** Runs a program that builds an image to its end, passing on its log line by line. */
+final class BuildTool {
   private static final int TAIL_LINES = 40;
   private static final int MAX_LINE = 4096;
 
   /** How long the output may stay open after the program itself ended. */
   private static final Duration LAST_WORDS = Duration.ofSeconds(5);
 
-  private Tool() {}
+  private BuildTool() {}
 
   /**
    * How a program ended.
