@@ -34,6 +34,14 @@ def children_of(pid: int) -> List[int]:
     return found
 
 
+def command(pid: int) -> bytes:
+    """The arguments of a process, each ended by a null; nothing when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 def cgroups(label: str) -> Set[str]:
     """Every cgroup directory whose path holds the label."""
     found = set()

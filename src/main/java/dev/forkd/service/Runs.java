@@ -114,7 +114,13 @@ final class Runs {
     Map<String, String> env = new HashMap<>(spec.env());
     env.putIfAbsent("FORKD_COLD", "1");
     return new ProgramSpec(
-        spec.program(), env, spec.cwd(), spec.user(), spec.stdin(), spec.timeout());
+        spec.program(),
+        env,
+        spec.cwd(),
+        spec.user(),
+        spec.stdin(),
+        spec.terminal(),
+        spec.timeout());
   }
 
   private static WarmExec.Choice choose(

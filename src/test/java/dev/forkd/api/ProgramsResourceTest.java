@@ -336,4 +336,21 @@ final class ProgramsResourceTest {
       assertThat(api.post("/v1/sandboxes/" + id + "/exec", body).status()).isEqualTo(400);
     }
   }
+
+  @Test
+  void aProgramThatIsAskedColdHasItsTerminal() throws IOException {
+    String id = api.sandbox();
+    try (Http http = Http.unix(api.socket())) {
+      String body = "{\"args\":[\"wait\"],\"stream\":true,\"pty\":{\"rows\":30},\"warm\":false}";
+      http.send(
+          "POST",
+          "/v1/sandboxes/" + id + "/exec",
+          body.getBytes(StandardCharsets.UTF_8),
+          ApiFixture.JSON);
+      assertThat(http.chunk()).contains("started");
+      var spec = api.guest(id).specs().getLast();
+      assertThat(spec.terminal()).contains(new TerminalSize(30, 80));
+      assertThat(spec.env()).containsEntry("FORKD_COLD", "1");
+    }
+  }
 }
