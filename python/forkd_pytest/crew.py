@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from typing import Deque, Dict, Iterable, Iterator, List
+from typing import Deque, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from forkd_pytest import wire
 from forkd_pytest.link import Link
@@ -22,6 +22,7 @@ class Worker:
         self.ended = False  # END was sent: nothing more can be
         self.flushed = False  # it runs what it has without waiting for more
         self.locked = False  # it holds a unit with a lock
+        self.leaving: Optional[Tuple[str, str, Optional[int]]] = None  # a test ended the session
 
 
 class Crew:

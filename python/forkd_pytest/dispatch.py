@@ -7,9 +7,10 @@ from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 from forkd_pytest import coverage, durations, marks, schedule, shard, times, wire
 from forkd_pytest.crew import Crew, Worker
+from forkd_pytest.debugging import Debugging
 from forkd_pytest.doctor import Findings
 from forkd_pytest.journal import Journal
-from forkd_pytest.link import Data, Ended, Event, Interrupted, Link, Started
+from forkd_pytest.link import Data, Debugged, Ended, Event, Interrupted, Link, Started
 from forkd_pytest.options import Options
 from forkd_pytest.refresh import last_failed
 from forkd_pytest.replay import Replayer
@@ -41,6 +42,7 @@ class Dispatch:
         self._last_phase = True
         self._replayer = Replayer(session, False, options.memory)
         self._retries = Retries(options)
+        self._debugging = Debugging(link)
         self.findings: Optional[Findings] = None  # for --doctor
         self.journal = Journal(session, link, options)
 
@@ -118,8 +120,8 @@ class Dispatch:
         live = getattr(self._config.option, "capture", "fd") == "no"
         how = isolate or options.isolate
         timeout, keep = options.timeout, options.keep
-        seed, doctor = options.seed, options.doctor
-        return Settings(worker, count, options.uid, timeout, how, live, keep, seed, doctor)
+        seed, doctor, debug = options.seed, options.doctor, options.debug
+        return Settings(worker, count, options.uid, timeout, how, live, keep, seed, doctor, debug)
 
     # Phases
 
@@ -188,6 +190,9 @@ class Dispatch:
     def _handle(self, event: Event) -> None:
         if isinstance(event, Interrupted):
             raise KeyboardInterrupt
+        if isinstance(event, Debugged):
+            self._debugging.ended(event)
+            return
         worker = self._crew.get(event.worker)
         if worker is None:
             return
@@ -206,7 +211,7 @@ class Dispatch:
             self._gone(worker, index)
             self._seconds[self._session.items[index].nodeid] = seconds
             self._worked[worker.number] = self._worked.get(worker.number, 0.0) + seconds
-            self._result(index, self._replayer.reports(data), worker.number, False)
+            self._finished(worker, index, data)
         elif kind == wire.CRASH:
             self._gone(worker, value[0])
             report = self._replayer.crash(value[0], value)
@@ -227,9 +232,18 @@ class Dispatch:
             failed, reason = value
             raise (self._session.Failed if failed else self._session.Interrupted)(reason)
         elif kind == wire.EXIT:
-            self._exit(value)
+            worker.leaving = value  # how its last item came to that is told next
+        elif kind == wire.DEBUG:
+            self._debugging.ask(worker.number, value)
         elif kind == wire.INTERNAL:
             raise RuntimeError("in a worker:\n%s" % value)
+
+    def _finished(self, worker: Worker, index: int, data: Any) -> None:
+        try:
+            self._result(index, self._replayer.reports(data), worker.number, False)
+        finally:
+            if worker.leaving is not None:
+                self._exit(worker.leaving)  # before what --maxfail has to say
 
     def _exit(self, value: Any) -> None:
         import pytest

@@ -37,7 +37,14 @@ class Interrupted(NamedTuple):
     """The user wants the run to end."""
 
 
-Event = Union[Started, Data, Ended, Interrupted]
+class Debugged(NamedTuple):
+    """The user has left a debugger; `trouble` says why it was none, "" otherwise."""
+
+    worker: int
+    trouble: str
+
+
+Event = Union[Started, Data, Ended, Interrupted, Debugged]
 _HEAD = struct.Struct("!IBI")  # length of what follows, kind, worker
 _BODY = 5
 _SHOWN_LATE = 0.05  # seconds that a text waits for more to come
@@ -55,6 +62,7 @@ class HostLink:
         self._shown: List[str] = []
         self._shown_at = 0.0
         self._growth = 0
+        self._lent = False  # the terminal, to a debugger: what is to be shown waits
         self.settings: Dict[str, Any] = {}
         while not self.settings:
             self._receive(None)
@@ -75,8 +83,16 @@ class HostLink:
         if not self._shown:
             self._shown_at = time.monotonic()
         self._shown.append(text)
-        if time.monotonic() - self._shown_at > _SHOWN_LATE:
+        if not self._lent and time.monotonic() - self._shown_at > _SHOWN_LATE:
             self._show()
+
+    def debug(self, worker: int, program: str, socket: str) -> None:
+        """Asks for the user's terminal in the worker's sandbox; says Debugged when it is back.
+
+        `program` is Python that takes the name of a socket as its argument.
+        """
+        self._send(b"d", worker, json.dumps({"program": program, "socket": socket}).encode())
+        self._lent = True
 
     def read(self, path: str) -> Optional[bytes]:
         """A file of the user's tree as it is now."""
@@ -106,6 +122,7 @@ class HostLink:
 
     def leave(self, code: int) -> None:
         """The command's exit code; nothing may follow."""
+        self._lent = False  # a run that is interrupted ends with its debugger
         self._send(b"e", code, b"")
 
     def receive(self, seconds: float) -> List[Event]:
@@ -116,6 +133,8 @@ class HostLink:
         return events
 
     def _show(self) -> None:
+        if self._lent:
+            return
         text, self._shown = "".join(self._shown), []
         if text:
             self._send(b"o", 0, text.encode("utf-8", "backslashreplace"))
@@ -152,6 +171,9 @@ class HostLink:
             self._events.append(Started(worker))
         elif kind == b"E":
             self._events.append(Ended(worker, body.decode("utf-8", "replace")))
+        elif kind == b"d":
+            self._lent = False
+            self._events.append(Debugged(worker, body.decode("utf-8", "replace")))
         elif kind == b"i":
             self._events.append(Interrupted())
         elif kind == b"c":
@@ -230,6 +252,9 @@ class LocalLink:
 
     def growth(self, mib: int) -> None:
         return None
+
+    def debug(self, worker: int, program: str, socket: str) -> None:
+        self._events.append(Debugged(worker, "workers of this process have no terminal"))
 
     def leave(self, code: int) -> None:
         os._exit(code)

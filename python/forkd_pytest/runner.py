@@ -14,7 +14,7 @@ import time
 import traceback
 from typing import Any, Deque, Dict, List, NamedTuple, NoReturn, Optional, Tuple
 
-from forkd_pytest import coverage, doctor, memory, seeds, state, wire
+from forkd_pytest import coverage, debugger, doctor, memory, seeds, state, wire
 from forkd_pytest.hooks import HOOKS, Hooks
 from forkd_pytest.limits import Timeouts
 from forkd_pytest.parent import Held
@@ -38,6 +38,7 @@ class Settings(NamedTuple):
     keep: bool = False  # files that tests have written are brought back
     seed: str = ""  # random generators are seeded before each test, from it and the test's id
     doctor: bool = False  # tell what this worker had to import, and its memory
+    debug: bool = False  # a test that fails is kept, and the user's terminal asked for
 
     @property
     def name(self) -> str:
@@ -75,6 +76,8 @@ def prepare(held: Held, settings: Settings) -> None:
     }
     config.workeroutput = {}
     config.pluginmanager.register(Hooks(), HOOKS)
+    if settings.debug:
+        debugger.register(config, held.console)
     gc.freeze()  # a collection in a runner is to look at nothing that is older than it
 
 
@@ -111,7 +114,10 @@ class Runner:
         held, settings = self._held, self._settings
         held.random.restore()
         config = held.config
-        config.pluginmanager.getplugin(HOOKS).runner = self
+        for name in (HOOKS, debugger.PLUGIN):
+            plugin = config.pluginmanager.getplugin(name)
+            if plugin is not None:
+                plugin.runner = self
         # Not what the parent wrote to; and by lines, so that live output comes in order.
         sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
         if settings.live and isinstance(sys.stdout, io.TextIOWrapper):
@@ -170,6 +176,7 @@ class Runner:
         return goes_on
 
     def _protocol(self, item: Any, after: Any) -> bool:
+        """False when the test has ended the session; what it came to so far is still told."""
         from _pytest.outcomes import Exit
 
         try:
@@ -215,6 +222,13 @@ class Runner:
 
     def enters(self, phase: int) -> None:
         self._record.phase(phase)
+
+    def waits_for_user(self) -> None:
+        """However long that takes: the test's time is not counted any more."""
+        self._record.write(self._record.read()._replace(deadline=0.0))
+
+    def needs_terminal(self, socket: str) -> None:
+        self._send(wire.DEBUG, socket)
 
     def reported(self, report: Any) -> None:
         config = self._held.config

@@ -26,7 +26,7 @@ INIT, RUN, FLUSH, END, CANCEL = b"N"[0], b"R"[0], b"L"[0], b"E"[0], b"K"[0]
 # worker -> controller
 DONE, WARNING, STOP, EXIT, INTERNAL = b"D"[0], b"W"[0], b"S"[0], b"X"[0], b"I"[0]
 CRASH, OUTPUT, BEAT, COVERAGE, FINISHED = b"C"[0], b"O"[0], b"H"[0], b"V"[0], b"F"[0]
-FILE, MEMORY, DOCTOR = b"P"[0], b"M"[0], b"T"[0]
+FILE, MEMORY, DOCTOR, DEBUG = b"P"[0], b"M"[0], b"T"[0], b"G"[0]
 
 
 def plain(value: Any, depth: int = 0) -> Any:

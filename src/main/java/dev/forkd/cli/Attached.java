@@ -12,13 +12,13 @@ import java.time.Duration;
 
 /** A program in a sandbox whose streams, terminal and signals are those of a command. */
 final class Attached {
-  private static final int CHUNK = 32 * 1024;
-
   private final Console console;
+  private final Keyboard keyboard;
   private final ProgramStream stream;
 
-  Attached(Console console, ProgramStream stream) {
+  Attached(Console console, Keyboard keyboard, ProgramStream stream) {
     this.console = console;
+    this.keyboard = keyboard;
     this.stream = stream;
   }
 
@@ -31,16 +31,9 @@ final class Attached {
    */
   ExitStatus follow(boolean input, boolean terminal, Duration limit) throws IOException {
     try (var _ = console.signals().handle(stream::signal);
-        var _ = terminal ? raw() : (Screen.Raw) () -> {}) {
-      Thread pump = Thread.ofVirtual().name("stdin").unstarted(this::pumpInput);
-      if (input) {
-        pump.start();
-      }
-      try {
-        return outputs(limit);
-      } finally {
-        pump.interrupt();
-      }
+        var _ = terminal ? raw() : (Screen.Raw) () -> {};
+        var _ = input ? keyboard.connect(stream) : (Keyboard.Connection) () -> {}) {
+      return outputs(limit);
     }
   }
 
@@ -75,21 +68,6 @@ final class Attached {
     if (to.checkError()) {
       throw new ForkdException(
           FailureKind.UNAVAILABLE, "nobody reads the program's output any more; it is ended");
-    }
-  }
-
-  private void pumpInput() {
-    byte[] chunk = new byte[CHUNK];
-    try {
-      int n;
-      while ((n = console.in().read(chunk)) >= 0) {
-        stream.write(chunk, 0, n);
-      }
-      stream.closeInput();
-    } catch (IOException | ForkdException e) {
-      // A program may end, or close its stdin, before it has read everything: as with a pipe,
-      // that is its own affair. Trouble of the connection is met by the thread that reads events.
-      Thread.currentThread().interrupt();
     }
   }
 }

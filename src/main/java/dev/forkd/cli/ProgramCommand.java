@@ -73,8 +73,10 @@ abstract class ProgramCommand extends DaemonCommand implements Cli.PassesExitCod
       body.put("cwd", workdir);
     }
     Duration limit = seconds(timeout);
-    try (ProgramStream stream = client.start(new SandboxId(id), verb(), body, limit)) {
-      return exitCode(new Attached(session.console(), stream).follow(input, terminal(), limit));
+    try (Keyboard keyboard = new Keyboard(session.console().in());
+        ProgramStream stream = client.start(new SandboxId(id), verb(), body, limit)) {
+      Attached attached = new Attached(session.console(), keyboard, stream);
+      return exitCode(attached.follow(input, terminal(), limit));
     }
   }
 

@@ -7,12 +7,10 @@ public final class Signals {
   public static final int SIGINT = 2;
   public static final int SIGTERM = 15;
 
-  private final IntConsumer fallback;
   private volatile IntConsumer handler;
 
   /** Signals that {@code fallback} gets while no command wants them. */
   public Signals(IntConsumer fallback) {
-    this.fallback = fallback;
     this.handler = fallback;
   }
 
@@ -26,10 +24,11 @@ public final class Signals {
     handler.accept(number);
   }
 
-  /** Sends signals to {@code wanted} until the registration is closed. */
+  /** Sends signals to {@code wanted} until the registration is closed; then as before it. */
   public Registration handle(IntConsumer wanted) {
+    IntConsumer before = handler;
     handler = wanted;
-    return () -> handler = fallback;
+    return () -> handler = before;
   }
 
   /** Ends a handler. */

@@ -17,6 +17,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -49,6 +50,7 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
           "socket",
           "thread");
 
+  private static final String PDB = "--pdb";
   private static final Duration LONGEST = Duration.ofHours(23);
 
   @Parameters(arity = "0..*", paramLabel = "ARG", description = "pytest's arguments.")
@@ -67,6 +69,11 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
       paramLabel = "HAZARD",
       description = "Accept what cannot be forked safely; the refusal names it. May repeat.")
   private List<String> allow = List.of();
+
+  @Option(
+      names = PDB,
+      description = "Keep the process of a test that fails, and debug it at this terminal.")
+  private boolean pdb;
 
   @Option(
       names = "--no-daemon",
@@ -124,13 +131,15 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
     ObjectNode settings = options.json(session.console());
     long began = System.nanoTime();
     AtomicBoolean interrupted = new AtomicBoolean();
+    settings.put("debug", debugs());
     try (Progress progress = new Progress(session.console());
+        Keyboard keyboard = new Keyboard(session.console().in());
         Run run =
             Run.of(
                 client,
                 suite,
                 new Templates(client, notes, event -> show(progress, event)),
-                (sandbox, program) -> plainly(client, sandbox, program),
+                (sandbox, program) -> plainly(client, keyboard, sandbox, program),
                 session.console().out(),
                 session.console().err());
         var _ =
@@ -165,7 +174,8 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
   }
 
   /** A pytest that shows help, or that is debugged: with the user's terminal where it is one. */
-  private ExitStatus plainly(ForkdClient client, SandboxId sandbox, ObjectNode program)
+  private ExitStatus plainly(
+      ForkdClient client, Keyboard keyboard, SandboxId sandbox, ObjectNode program)
       throws IOException {
     Console.Terminal own = session.console().terminal();
     boolean terminal = own.in() && own.out();
@@ -174,8 +184,26 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
       program.putObject("pty").put("columns", own.columns());
     }
     try (ProgramStream stream = client.start(sandbox, "exec", program, LONGEST)) {
-      return new Attached(session.console(), stream).follow(terminal, terminal, LONGEST);
+      return new Attached(session.console(), keyboard, stream).follow(terminal, terminal, LONGEST);
     }
+  }
+
+  /**
+   * Whether a worker whose test fails gets the terminal. Without one, and where tests are run over
+   * and over, --pdb is an argument as any other: the template's pytest takes it.
+   */
+  private boolean debugs() {
+    Console.Terminal own = session.console().terminal();
+    return pdb() && own.in() && own.out() && !options.repeats();
+  }
+
+  private boolean pdb() {
+    return pdb || args.contains(PDB);
+  }
+
+  private List<String> templateArgs() {
+    Stream<String> others = args.stream().filter(arg -> !arg.equals(PDB));
+    return pdb() && !debugs() ? Stream.concat(others, Stream.of(PDB)).toList() : others.toList();
   }
 
   private static void show(Progress progress, JsonNode event) {
@@ -202,7 +230,7 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
     return new Suite(
         root,
         cwd,
-        args,
+        templateArgs(),
         Interpreter.find(named, console.env("VIRTUAL_ENV"), root),
         Project.environment(console.env()),
         options.doctor() ? HAZARDS : allow,

@@ -158,6 +158,11 @@ final class TestOptions {
     return doctor;
   }
 
+  /** Whether tests are run to find something out about them, and not for their verdict. */
+  boolean repeats() {
+    return trial || !grind.isEmpty() || !bisect.isEmpty();
+  }
+
   /** Where JSON lines go, as the user named it; "" = nowhere. */
   String jsonLines() {
     return jsonLines;

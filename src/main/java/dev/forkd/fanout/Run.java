@@ -1,5 +1,7 @@
 package dev.forkd.fanout;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import dev.forkd.client.ForkdClient;
 import dev.forkd.json.Json;
 import dev.forkd.model.ExitStatus;
@@ -9,7 +11,6 @@ import dev.forkd.model.SandboxId;
 import dev.forkd.model.Tag;
 import java.io.IOException;
 import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -48,6 +49,7 @@ public final class Run implements AutoCloseable {
   private JsonNode sources = Json.object();
   private String summary = "";
   private long growth;
+  private boolean debugged; // the option is not one of the template's
   private final Set<String> written = new TreeSet<>();
 
   /** Runs a program in a sandbox in the place of the command. */
@@ -122,6 +124,7 @@ public final class Run implements AutoCloseable {
    * @param options the controller's, see {@code forkd_pytest/options.py}
    */
   public int run(ObjectNode options) throws IOException {
+    debugged = options.path("debug").asBoolean(false);
     boolean fixed = options.path("fixed").asBoolean(false);
     // At once with the controller's, what it is likely to ask for.
     sandboxes.fork(1 + (fixed ? options.path("workers").asInt(0) : template.workers()));
@@ -138,7 +141,7 @@ public final class Run implements AutoCloseable {
       for (String name : List.of("lines", "plan", "part")) {
         options.optional(name).ifPresent(path -> tree.allow(path.asString("")));
       }
-      send(controller, 'C', 0, Json.text(options).getBytes(StandardCharsets.UTF_8));
+      send(controller, 'C', 0, Json.text(options).getBytes(UTF_8));
       current = Optional.of(controller);
       Frames frames = new Frames();
       ExitStatus end =
@@ -186,6 +189,9 @@ public final class Run implements AutoCloseable {
     ArrayNode argv = program.putArray("args").add(suite.interpreter().path().toString());
     argv.add("-m").add("pytest");
     suite.args().forEach(argv::add);
+    if (debugged) {
+      argv.add("--pdb");
+    }
     return plainly.run(sandboxes.take(), program).shellCode();
   }
 
@@ -194,13 +200,14 @@ public final class Run implements AutoCloseable {
     switch (frame.kind()) {
       case 'o' -> print(out, body);
       case 's' -> toWorker(frame.number(), body);
+      case 'd' -> debug(controller, frame.number(), Json.parse(body));
       case 'k' -> Optional.ofNullable(workers.remove(frame.number())).ifPresent(Worker::close);
       case 'f' -> start(controller, Json.parse(body));
-      case 'r' -> send(controller, 'c', 0, read(new String(body, StandardCharsets.UTF_8)));
+      case 'r' -> send(controller, 'c', 0, read(new String(body, UTF_8)));
       case 'w' -> write(body);
       case 'm' -> growth = (frame.number() & 0xffffffffL) << 20;
       case 'x' -> sources = Json.parse(body);
-      case 'y' -> summary = new String(body, StandardCharsets.UTF_8);
+      case 'y' -> summary = new String(body, UTF_8);
       case 'e' -> code = Optional.of(frame.number());
       default ->
           throw new ForkdException(
@@ -238,9 +245,34 @@ public final class Run implements AutoCloseable {
     }
     workers.remove(number);
     try {
-      send(controller, 'E', number, how.getBytes(StandardCharsets.UTF_8));
+      send(controller, 'E', number, how.getBytes(UTF_8));
     } catch (ForkdException e) {
       return; // the controller has ended: the run is over
+    }
+  }
+
+  /** Lends the user's terminal to a worker whose test has failed, until its debugger is left. */
+  private void debug(Worker controller, int number, JsonNode asked) {
+    ObjectNode program = Json.object().put("warm", false);
+    ArrayNode argv = program.putArray("args").add(suite.interpreter().path().toString());
+    argv.add("-I").add("-S").add("-c").add(asked.path("program").asString(""));
+    argv.add(asked.path("socket").asString(""));
+    Thread.ofVirtual()
+        .name("debugger-" + number)
+        .start(() -> send(controller, 'd', number, lend(number, program).getBytes(UTF_8)));
+  }
+
+  /** "", or why there was no debugger. */
+  private String lend(int number, ObjectNode program) {
+    Worker worker = workers.get(number);
+    if (worker == null) {
+      return "its sandbox has ended";
+    }
+    try {
+      ExitStatus status = plainly.run(worker.sandbox(), program);
+      return status.shellCode() == 0 ? "" : Worker.words(status);
+    } catch (ForkdException | IOException e) {
+      return String.valueOf(e.getMessage());
     }
   }
 
@@ -283,7 +315,7 @@ public final class Run implements AutoCloseable {
     while (end < body.length && body[end] != 0) {
       end++;
     }
-    String path = new String(body, 0, end, StandardCharsets.UTF_8);
+    String path = new String(body, 0, end, UTF_8);
     try {
       if (end == body.length || !tree.write(path, body, end + 1)) {
         return; // outside of the project: it stays in the sandbox, like all that tests write
