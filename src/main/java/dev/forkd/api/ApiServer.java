@@ -10,6 +10,7 @@ import io.helidon.webserver.ListenerConfig;
 import io.helidon.webserver.WebServer;
 import io.helidon.webserver.WebServerConfig;
 import io.helidon.webserver.http.HttpRouting;
+import io.helidon.webserver.websocket.WsRouting;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Stream;
@@ -43,14 +44,15 @@ public final class ApiServer implements AutoCloseable {
   public static ApiServer start(ApiConfig config, Forkd forkd) {
     Access access = Access.of(config);
     try {
-      return start(config, access, routes(forkd));
+      return start(config, access, forkd);
     } catch (RuntimeException e) {
       access.close();
       throw e;
     }
   }
 
-  private static ApiServer start(ApiConfig config, Access access, List<Route> routes) {
+  private static ApiServer start(ApiConfig config, Access access, Forkd forkd) {
+    List<Route> routes = routes(forkd);
     SocketFile socket = SocketFile.prepare(config.socket());
     WebServerConfig.Builder builder =
         WebServer.builder()
@@ -58,9 +60,10 @@ public final class ApiServer implements AutoCloseable {
             .shutdownGracePeriod(config.drain())
             .maxConcurrentRequests(MAX_CONNECTIONS)
             .bindAddress(socket.address())
-            .routing(routing(new Router(routes, Gate.open(), access.audit())));
+            .routing(routing(routes, new Door(Gate.open(), access.audit())))
+            .addRouting(sockets(forkd, new Door(Gate.open(), access.audit())));
     if (config.tcp()) {
-      builder.putSocket(TCP, tcp(config, new Router(routes, access.gate(), access.audit())));
+      builder.putSocket(TCP, tcp(config, forkd, routes, new Door(access.gate(), access.audit())));
     }
     WebServer server = builder.build();
     try {
@@ -98,17 +101,22 @@ public final class ApiServer implements AutoCloseable {
         .toList();
   }
 
-  private static HttpRouting.Builder routing(Router router) {
-    return HttpRouting.builder().any(router);
+  private static HttpRouting.Builder routing(List<Route> routes, Door door) {
+    return HttpRouting.builder().any(new Router(routes, door.gate(), door.audit()));
   }
 
-  private static ListenerConfig tcp(ApiConfig config, Router router) {
+  private static WsRouting.Builder sockets(Forkd forkd, Door door) {
+    return WsRouting.builder().endpoint(Door.TEMPLATE, () -> new ExecSocket(forkd, door));
+  }
+
+  private static ListenerConfig tcp(ApiConfig config, Forkd forkd, List<Route> routes, Door door) {
     ListenerConfig.Builder listener =
         ListenerConfig.builder()
             .address(config.address())
             .port(config.port())
             .maxConcurrentRequests(MAX_CONNECTIONS)
-            .routing(routing(router));
+            .routing(routing(routes, door))
+            .addRouting(sockets(forkd, door));
     if (config.tls()) {
       listener.tls(tls(config));
     }

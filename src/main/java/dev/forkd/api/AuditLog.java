@@ -3,8 +3,8 @@ package dev.forkd.api;
 import dev.forkd.json.Json;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
+import java.io.FileOutputStream;
 import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -14,6 +14,7 @@ import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
+import java.util.Set;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -38,7 +39,9 @@ final class AuditLog implements Audit {
 
   private final Path file;
   private final long maxBytes;
-  private FileChannel channel;
+  // No channel: those are closed by an interrupt of whoever writes, and servers interrupt.
+  private FileOutputStream out;
+  private long size;
   private boolean failing;
   private boolean closed;
 
@@ -55,19 +58,21 @@ final class AuditLog implements Audit {
       if (directory != null) {
         Files.createDirectories(directory);
       }
-      this.channel = open(file);
+      this.out = open(file);
+      this.size = Files.size(file);
     } catch (IOException e) {
       throw new Failure(FailureKind.INVALID, "audit log " + file + " cannot be written: " + e)
           .thrown(e);
     }
   }
 
-  private static FileChannel open(Path file) throws IOException {
-    return FileChannel.open(
-        file,
-        java.util.Set.of(
-            StandardOpenOption.WRITE, StandardOpenOption.CREATE, StandardOpenOption.APPEND),
-        PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
+  private static FileOutputStream open(Path file) throws IOException {
+    FileChannel.open(
+            file,
+            Set.of(StandardOpenOption.WRITE, StandardOpenOption.CREATE),
+            PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")))
+        .close();
+    return new FileOutputStream(file.toFile(), true);
   }
 
   /** Writes a line. A log that cannot be written is told once and does not stop the daemon. */
@@ -76,14 +81,13 @@ final class AuditLog implements Audit {
     if (closed) {
       return; // a stream that outlives the server's drain
     }
-    ByteBuffer bytes = ByteBuffer.wrap(text(line).getBytes(StandardCharsets.UTF_8));
+    byte[] bytes = text(line).getBytes(StandardCharsets.UTF_8);
     try {
-      if (!channel.isOpen() || channel.size() >= maxBytes || !Files.exists(file)) {
+      if (size >= maxBytes || !Files.exists(file)) {
         rotate();
       }
-      while (bytes.hasRemaining()) {
-        channel.write(bytes);
-      }
+      out.write(bytes);
+      size += bytes.length;
       failing = false;
     } catch (IOException e) {
       if (!failing) {
@@ -94,7 +98,7 @@ final class AuditLog implements Audit {
   }
 
   private void rotate() throws IOException {
-    channel.close();
+    out.close();
     if (Files.exists(file)) {
       for (int n = KEPT - 1; n >= 1; n--) {
         if (Files.exists(old(n))) {
@@ -103,7 +107,8 @@ final class AuditLog implements Audit {
       }
       Files.move(file, old(1), StandardCopyOption.REPLACE_EXISTING);
     }
-    channel = open(file);
+    out = open(file);
+    size = 0;
   }
 
   private Path old(int n) {
@@ -132,7 +137,7 @@ final class AuditLog implements Audit {
   public synchronized void close() {
     closed = true;
     try {
-      channel.close();
+      out.close();
     } catch (IOException e) {
       LOG.error("event=audit_log_failed file={} reason=\"{}\"", file, String.valueOf(e));
     }

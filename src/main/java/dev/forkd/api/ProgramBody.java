@@ -15,6 +15,7 @@ import java.util.Optional;
 
 /** The body of exec and call. */
 final class ProgramBody {
+  private static final int MAX_SIGNAL = 64;
   private static final double DEFAULT_TIMEOUT_SECS = 30;
   private static final double MAX_TIMEOUT_SECS = 86_400;
 
@@ -121,6 +122,15 @@ final class ProgramBody {
       throw Body.invalid("`pty` is for exec with `stream`");
     }
     return Optional.of(terminalSize(body.object("pty")));
+  }
+
+  /** {@code signal}: its number, 1 to 64. */
+  static int signal(Body body) {
+    long number = body.whole("signal").orElse(0);
+    if (number < 1 || number > MAX_SIGNAL) {
+      throw Body.invalid("field `signal` must be 1 to " + MAX_SIGNAL);
+    }
+    return (int) number;
   }
 
   /** {@code rows} and {@code columns}; 24 and 80 when they are not given. */

@@ -29,14 +29,18 @@ final class ProgramEvents implements Reply.Source {
   @Override
   public void run(EventSink sink) {
     try (StartedProgram started = forkd.handle(request)) {
-      sink.send(
-          Json.object()
-              .put("event", "started")
-              .put("program", started.name())
-              .put("pid", started.program().pid())
-              .put("warm", started.warm()));
+      sink.send(started(started));
       pump(started.program(), sink);
     }
+  }
+
+  /** The first event. */
+  static ObjectNode started(StartedProgram started) {
+    return Json.object()
+        .put("event", "started")
+        .put("program", started.name())
+        .put("pid", started.program().pid())
+        .put("warm", started.warm());
   }
 
   private static void pump(RunningProgram program, EventSink sink) {
@@ -67,7 +71,8 @@ final class ProgramEvents implements Reply.Source {
     }
   }
 
-  private static Optional<ProgramEvent> poll(RunningProgram program) {
+  /** What it says next; empty when that takes a while, and the client is to be looked for. */
+  static Optional<ProgramEvent> poll(RunningProgram program) {
     try {
       return Optional.of(program.next(PROBE_EVERY));
     } catch (ForkdException e) {
@@ -78,7 +83,8 @@ final class ProgramEvents implements Reply.Source {
     }
   }
 
-  private static ObjectNode exit(ExitStatus status) {
+  /** The last event. */
+  static ObjectNode exit(ExitStatus status) {
     ObjectNode event = Json.object().put("event", "exit").put("exit_code", status.exitCode());
     if (status.signal() == 0) {
       event.putNull("signal");

@@ -13,7 +13,6 @@ import java.util.function.Function;
 /** Programs in a sandbox: exec, call, and the input and signals of streamed ones. */
 final class ProgramsResource {
   private static final int CHUNK = 64 << 10;
-  private static final int MAX_SIGNAL = 64;
 
   private final Forkd forkd;
 
@@ -24,6 +23,7 @@ final class ProgramsResource {
   List<Route> routes() {
     return List.of(
         Route.post("/v1/sandboxes/{id}/exec", call -> run(call, ProgramBody::exec)),
+        Route.get(Door.TEMPLATE, call -> notUpgraded()),
         Route.post("/v1/sandboxes/{id}/call", call -> run(call, ProgramBody::call)),
         Route.post("/v1/sandboxes/{id}/programs/{program}/stdin", this::input),
         Route.post("/v1/sandboxes/{id}/programs/{program}/signal", this::signal),
@@ -37,6 +37,10 @@ final class ProgramsResource {
     return program.stream()
         ? new Reply.Events(new ProgramEvents(forkd, program.streamed(id)))
         : Reply.ok(Shapes.completed(forkd.handle(program.toEnd(id))));
+  }
+
+  private static Reply notUpgraded() {
+    throw Body.invalid("this is a WebSocket: ask for it with `Upgrade: websocket`, version 13");
   }
 
   private Reply input(Call call) {
@@ -56,11 +60,7 @@ final class ProgramsResource {
 
   private Reply signal(Call call) {
     RunningProgram program = find(call);
-    long number = call.body().whole("signal").orElse(0);
-    if (number < 1 || number > MAX_SIGNAL) {
-      throw Body.invalid("field `signal` must be 1 to " + MAX_SIGNAL);
-    }
-    program.signal((int) number);
+    program.signal(ProgramBody.signal(call.body()));
     return Reply.done();
   }
 

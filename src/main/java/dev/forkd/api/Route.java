@@ -33,7 +33,7 @@ record Route(String method, String template, Handler handler) {
 
   /** What a caller needs to use it. */
   Scope scope() {
-    if (method.equals("GET") && !template.contains("/files") && !template.contains("/tree")) {
+    if (method.equals("GET") && !touchesASandbox()) {
       return Scope.READ;
     }
     // What a sandbox reaches, and who reaches it, is the operator's to say.
@@ -42,6 +42,10 @@ record Route(String method, String template, Handler handler) {
             || template.endsWith("/network")
             || template.contains("/ports");
     return operators ? Scope.ADMIN : Scope.USE;
+  }
+
+  private boolean touchesASandbox() {
+    return template.contains("/files") || template.contains("/tree") || template.contains("/exec");
   }
 
   /** The template's segments. */

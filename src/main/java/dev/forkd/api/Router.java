@@ -93,7 +93,7 @@ final class Router implements Handler {
     List<Match> matches = matches(path);
     for (Match match : matches) {
       if (match.route().method().equals(wanted)) {
-        permit(caller, match.route());
+        permit(caller, match.route().scope());
         return match.route().handler().handle(new Call(request, caller, match.parameters()));
       }
     }
@@ -104,12 +104,17 @@ final class Router implements Handler {
     return new Reply.Empty(405);
   }
 
-  private static void permit(Caller caller, Route route) {
-    if (!caller.scope().includes(route.scope())) {
+  /**
+   * Lets somebody use what takes that scope.
+   *
+   * @throws ForkdException FORBIDDEN
+   */
+  static void permit(Caller caller, Scope scope) {
+    if (!caller.scope().includes(scope)) {
       throw new ForkdException(
           FailureKind.FORBIDDEN,
           "token %s has the scope %s; this takes one with %s"
-              .formatted(caller.name(), caller.scope().word(), route.scope().word()));
+              .formatted(caller.name(), caller.scope().word(), scope.word()));
     }
   }
 
