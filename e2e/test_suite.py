@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 from typing import Dict, Iterator
+from xml.etree import ElementTree
 
 import pytest
 from conftest import HOME, Installation
@@ -119,17 +120,41 @@ def test_shards_are_merged_or_refused(installation: Installation, rest, project:
     codes = set()
     for number, part in enumerate(parts):
         shard = ("--shard", "%d/2" % (number + 1), "--part", part)
-        codes.add(run(installation, project, *shard, *plan).returncode)
+        report = ("--", "--junitxml=shard%d.xml" % (number + 1))
+        codes.add(run(installation, project, *shard, *plan, *report).returncode)
     assert codes == {0, 1}
-    merged = run(installation, project, "--merge", *parts)
+    merged = run(installation, project, "--merge", "--junitxml=all.xml", *parts)
     assert merged.returncode == 1
     out = merged.stdout.decode()
     assert "2 shards, 11 tests: 1 crashed, 1 failed, 9 passed" in out
     assert "FAILED test_one.py::test_crashes" in out
+    whole, *shards = [
+        ElementTree.parse(project / name).getroot()[0]
+        for name in ("all.xml", "shard1.xml", "shard2.xml")
+    ]
+    for count in ("tests", "errors", "failures", "skipped"):
+        assert int(whole.get(count)) == sum(int(shard.get(count)) for shard in shards)
+    told = [(case.get("classname"), case.get("name")) for case in whole.iter("testcase")]
+    halves = [[(c.get("classname"), c.get("name")) for c in s.iter("testcase")] for s in shards]
+    assert sorted(told) == sorted(halves[0] + halves[1]) and len(told) >= 11
+    collected = run(installation, project, "--", "--collect-only", "-q").stdout.decode().split()
+    order = [line.rpartition("::")[2] for line in collected if "::" in line]
+    assert [name for _, name in told if name in order] == order
     for wrong in (parts[:1], [*parts, parts[0]]):
         refused = run(installation, project, "--merge", *wrong)
         assert refused.returncode == 125
         assert b"cannot merge" in refused.stderr
+
+
+def test_a_shard_without_a_report_is_missed_in_the_whole(
+    installation: Installation, rest, project: Path
+) -> None:
+    part = str(project / "part.json")
+    assert run(installation, project, "--part", part).returncode == 1
+    refused = run(installation, project, "--merge", "--junitxml=all.xml", part)
+    assert refused.returncode == 125
+    assert b"was run without --junitxml" in refused.stderr
+    assert not (project / "all.xml").exists()
 
 
 def test_an_edit_imports_nothing_again(installation: Installation, rest, project: Path) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Callable, NoReturn
+from typing import Any, NoReturn, Optional
 
 from forkd_pytest import early, parent, state, writes
 from forkd_pytest.dispatch import Dispatch
 from forkd_pytest.doctor import Findings
+from forkd_pytest.journal import Journal
 from forkd_pytest.junit import in_collection_order
 from forkd_pytest.lab import Lab
 from forkd_pytest.link import HostLink, Link
@@ -31,7 +32,7 @@ class Loop:
         self._link = link
         self._held = session
         self._options = options
-        self.finished: Callable[[int], None] = _nothing
+        self._journal: Optional[Journal] = None
 
     def pytest_runtestloop(self, session: Any) -> bool:
         option = session.config.option
@@ -47,7 +48,7 @@ class Loop:
             Trial(session, self._link, self._options).run(self._held.argv[1:])
             return True
         dispatch = Dispatch(session, self._link, self._options)
-        self.finished = dispatch.journal.part
+        self._journal = dispatch.journal
         if self._options.doctor:
             dispatch.findings = Findings(self._held, self._options.hazards)
         try:
@@ -61,6 +62,15 @@ class Loop:
 
     def pytest_sessionfinish(self, session: Any) -> None:
         in_collection_order(session)
+
+    def pytest_unconfigure(self) -> None:
+        if self._journal is not None:
+            self._journal.written()
+
+    def finished(self, code: int) -> None:
+        """After everything, with the exit code."""
+        if self._journal is not None:
+            self._journal.part(code)
 
 
 def run(link: Link, session: Held) -> int:
@@ -79,7 +89,7 @@ def run(link: Link, session: Held) -> int:
     options = Options.of(link.settings)
     trace = writes.Writes(config)
     refresh(config, link)
-    for hook in (Loop.pytest_runtestloop, Loop.pytest_sessionfinish):
+    for hook in (Loop.pytest_runtestloop, Loop.pytest_sessionfinish, Loop.pytest_unconfigure):
         pytest.hookimpl(tryfirst=True)(hook)
     loop = Loop(link, options, session)
     config.pluginmanager.register(loop, "forkd_loop")
@@ -87,10 +97,6 @@ def run(link: Link, session: Held) -> int:
     loop.finished(int(code))
     trace.deliver(link)
     return int(code)
-
-
-def _nothing(code: int) -> None:
-    return None
 
 
 def finish(config: Any, session: Any) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
-from forkd_pytest import shard
+from forkd_pytest import junit, shard
 from forkd_pytest.link import Link
 from forkd_pytest.options import Options
 
@@ -27,6 +27,7 @@ class Journal:
         self._began = time.monotonic()
         self._rows: List[Dict[str, Any]] = []
         self._failed: List[Tuple[Dict[str, Any], str]] = []
+        self._junit: Optional[Dict[str, Any]] = None
 
     def add(self, index: int, reports: List[Any], worker: int) -> None:
         """A final verdict."""
@@ -61,6 +62,11 @@ class Journal:
                 self._link.show(annotation(row, text))
             self._link.summary(self._summary())
 
+    def written(self) -> None:
+        """When pytest's reports are written, while who wrote them can be asked."""
+        if self._options.part:
+            self._junit = junit.of_shard(self._session)
+
     def verdicts(self) -> Dict[str, str]:
         """By id."""
         return {row["id"]: row["verdict"] for row in self._rows}
@@ -70,7 +76,7 @@ class Journal:
         if not self._options.part:
             return
         told = {row["id"]: text for row, text in self._failed}
-        part = {
+        part: Dict[str, Any] = {
             "version": 1,
             "shard": list(self._options.shard),
             "collection": shard.collection(self._session),
@@ -81,6 +87,8 @@ class Journal:
                 for row in self._rows
             ],
         }
+        if self._junit is not None:
+            part["junit"] = self._junit
         self._link.write(self._options.part, (json.dumps(part) + "\n").encode())
 
     def _summary(self) -> str:

@@ -1,19 +1,47 @@
-"""The order of the JUnit file: that of collection, whichever worker was first."""
+"""The JUnit file of a run: in the order of collection, whichever worker was first; and what of a
+shard's file goes to where shards are merged."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, Tuple
+import contextlib
+from typing import Any, Dict, List, Optional, Tuple
+from xml.etree import ElementTree
+
+_SUITE = "testsuite"
 
 
 def in_collection_order(session: Any) -> None:
     """Before the file is written."""
-    for plugin in session.config.pluginmanager.get_plugins():
-        if type(plugin).__name__ == "LogXML":
-            places = _places(session, plugin)
-            # What is no test of the suite (a collection error) was there before all tests.
-            plugin.node_reporters_ordered.sort(
-                key=lambda reporter: places.get(_address(reporter), -1)
-            )
+    for plugin in _writers(session):
+        places = _places(session, plugin)
+        # What is no test of the suite (a collection error) was there before all tests.
+        plugin.node_reporters_ordered.sort(key=lambda one: places.get(_address(one.to_xml()), -1))
+
+
+def of_shard(session: Any) -> Optional[Dict[str, Any]]:
+    """The file that was written, with each test's place in the collection; None without one."""
+    for plugin in _writers(session):
+        with contextlib.suppress(OSError, ElementTree.ParseError):
+            root = ElementTree.parse(plugin.logfile).getroot()
+            suite = root if root.tag == _SUITE else root.find(_SUITE)
+            if suite is not None:
+                return _told(suite, _places(session, plugin))
+    return None
+
+
+def _told(suite: Any, places: Dict[Tuple[str, str], int]) -> Dict[str, Any]:
+    return {
+        "suite": dict(suite.attrib),
+        "cases": [
+            [places.get(_address(case), -1), ElementTree.tostring(case, encoding="unicode")]
+            for case in suite.findall("testcase")
+        ],
+    }
+
+
+def _writers(session: Any) -> List[Any]:
+    plugins = session.config.pluginmanager.get_plugins()
+    return [plugin for plugin in plugins if type(plugin).__name__ == "LogXML"]
 
 
 def _places(session: Any, plugin: Any) -> Dict[Tuple[str, str], int]:
@@ -29,7 +57,5 @@ def _places(session: Any, plugin: Any) -> Dict[Tuple[str, str], int]:
     return found
 
 
-def _address(reporter: Any) -> Tuple[str, str]:
-    # A finished reporter is nothing any more but its element.
-    element = reporter.to_xml()
-    return element.get("classname", ""), element.get("name", "")
+def _address(case: Any) -> Tuple[str, str]:
+    return case.get("classname", ""), case.get("name", "")

@@ -14,10 +14,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -85,6 +85,12 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
       description = "The arguments are files that --part wrote: tell of them as of one run.")
   private boolean merge;
 
+  @Option(
+      names = {"--junitxml", "--junit-xml"},
+      paramLabel = "FILE",
+      description = "pytest's JUnit report; with --merge, one of all shards.")
+  private String junit = "";
+
   @Option(names = "--watch", description = "Run again when a file changes, until Ctrl-C.")
   private boolean watch;
 
@@ -101,7 +107,7 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
   public Integer call() throws IOException {
     options.check();
     if (merge) {
-      return new TestMerge(session).run(args, options.jsonLines());
+      return new TestMerge(session).run(args, options.jsonLines(), junit);
     }
     if (!noDaemon || runs()) {
       return super.call();
@@ -202,8 +208,15 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
   }
 
   private List<String> templateArgs() {
-    Stream<String> others = args.stream().filter(arg -> !arg.equals(PDB));
-    return pdb() && !debugs() ? Stream.concat(others, Stream.of(PDB)).toList() : others.toList();
+    List<String> all = new ArrayList<>(args);
+    all.removeIf(PDB::equals);
+    if (pdb() && !debugs()) {
+      all.add(PDB);
+    }
+    if (!junit.isEmpty()) {
+      all.add("--junitxml=" + junit);
+    }
+    return all;
   }
 
   private static void show(Progress progress, JsonNode event) {

@@ -21,14 +21,18 @@ final class TestMerge {
    *
    * @param files what {@code --part} has written
    * @param lines where all tests go as JSON lines; "" = nowhere
+   * @param junit where a JUnit report of all goes; "" = nowhere
    */
-  int run(List<String> files, String lines) throws IOException {
+  int run(List<String> files, String lines, String junit) throws IOException {
     List<Path> paths = files.stream().map(session.console()::path).toList();
     Parts parts = Parts.of(paths);
     if (!lines.isEmpty()) {
       String text =
           parts.tests().stream().map(test -> Json.text(test) + "\n").collect(Collectors.joining());
       Files.writeString(session.console().path(lines), text);
+    }
+    if (!junit.isEmpty()) {
+      parts.writeJunit(session.console().path(junit));
     }
     parts.failures().forEach(id -> session.say("FAILED " + id));
     String counts =

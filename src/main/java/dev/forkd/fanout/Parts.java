@@ -23,18 +23,26 @@ import tools.jackson.databind.JsonNode;
  * @param collected tests of the whole suite
  * @param tests what each shard told of its tests, in order of shards
  * @param exitCode of the whole
+ * @param shards in their order
  */
-public record Parts(int collected, List<JsonNode> tests, int exitCode) {
+public record Parts(int collected, List<JsonNode> tests, int exitCode, List<Part> shards) {
   private static final int FAILED = 1;
   private static final int NOTHING_RUN = 5;
   private static final Set<String> FAILURES = Set.of("failed", "error", "crashed", "timeout");
 
   public Parts {
     tests = List.copyOf(tests);
+    shards = List.copyOf(shards);
   }
 
-  /** One shard's file. */
-  private record Part(Path file, int number, int of, JsonNode told) {
+  /**
+   * One shard's file.
+   *
+   * @param number of the shard, from 1
+   * @param of so many
+   * @param told what the file holds
+   */
+  public record Part(Path file, int number, int of, JsonNode told) {
     String collection() {
       return told.path("collection").asString("");
     }
@@ -116,7 +124,23 @@ public record Parts(int collected, List<JsonNode> tests, int exitCode) {
       }
     }
     int code = anyRun ? worst : NOTHING_RUN;
-    return new Parts(collected, tests, code == 0 && tests.size() < collected ? FAILED : code);
+    int whole = code == 0 && tests.size() < collected ? FAILED : code;
+    return new Parts(collected, tests, whole, List.copyOf(parts.values()));
+  }
+
+  /**
+   * Writes the shards' JUnit reports as one.
+   *
+   * @throws ForkdException INVALID when a shard was run without one
+   */
+  public void writeJunit(Path file) throws IOException {
+    for (Part part : shards) {
+      if (!part.told().has("junit")) {
+        throw refused(
+            part.file() + " tells of no JUnit report: its shard was run without --junitxml");
+      }
+    }
+    new JunitReport(shards.stream().map(part -> part.told().path("junit")).toList()).write(file);
   }
 
   /** How many tests have each verdict. */

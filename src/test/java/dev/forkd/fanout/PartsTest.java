@@ -53,6 +53,54 @@ final class PartsTest {
     assertThat(Parts.of(List.of(one)).exitCode()).isEqualTo(1);
   }
 
+  private Path reported(String name, int number, String timestamp, String... cases)
+      throws IOException {
+    StringBuilder told = new StringBuilder();
+    for (String one : cases) {
+      told.append(told.isEmpty() ? "" : ",").append(one);
+    }
+    String text =
+        """
+        {"version":1,"shard":[%d,2],"collection":"c","collected":0,"exit_code":0,"tests":[],
+        "junit":{"suite":{"name":"pytest","tests":"2","errors":"0","failures":"1","skipped":"0",
+        "time":"0.250","timestamp":"%s","hostname":"h%d"},"cases":[%s]}}
+        """
+            .formatted(number, timestamp, number, told);
+    return Files.writeString(directory.resolve(name), text);
+  }
+
+  @Test
+  void reportsBecomeOneInTheOrderOfCollection() throws IOException {
+    Path one =
+        reported("one", 1, "2026-01-02", "[0,\"<testcase name='a'/>\"]", "[3,\"<t d='4'/>\"]");
+    Path two = reported("two", 2, "2026-01-01", "[1,\"<testcase name='é'>x</testcase>\"]");
+    Path whole = directory.resolve("all.xml");
+    Parts.of(List.of(two, one)).writeJunit(whole);
+    assertThat(Files.readString(whole))
+        .contains("<testcase name=\"a\"/><testcase name=\"é\">x</testcase><t d=\"4\"/>")
+        .contains("tests=\"4\"", "failures=\"2\"", "time=\"0.500\"")
+        .contains("timestamp=\"2026-01-01\"", "hostname=\"h2\"");
+  }
+
+  @Test
+  void aReportThatIsNoneIsRefused() throws IOException {
+    Path good = reported("good", 1, "2026");
+    Path whole = directory.resolve("all.xml");
+    for (String test :
+        List.of(
+            "<testcase>", "<!DOCTYPE t [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><t>&e;</t>", "")) {
+      Path bad = reported("bad", 2, "2026", "[0,\"" + test + "\"]");
+      assertThatThrownBy(() -> Parts.of(List.of(good, bad)).writeJunit(whole))
+          .as(test)
+          .isInstanceOf(ForkdException.class)
+          .hasMessageContaining("JUnit report is broken");
+    }
+    assertThat(whole).doesNotExist();
+    Path none = part("none", 1, 1, "c", 0, "t::a=passed");
+    assertThatThrownBy(() -> Parts.of(List.of(none)).writeJunit(whole))
+        .hasMessageContaining("was run without --junitxml");
+  }
+
   @Test
   void whatIsNotOneSuiteIsRefused() throws IOException {
     Path one = part("one", 1, 3, "c", 0, "t::a=passed");
