@@ -1,4 +1,4 @@
-"""`forkd test` at a terminal: the debugger, and runs that wait for a change."""
+"""`forkd test` at a terminal: the debugger, the display, and runs that wait for a change."""
 
 import os
 import pty
@@ -6,12 +6,25 @@ import re
 import select
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Tuple
 
+import host
+import pytest
 from conftest import HOME, Installation
 from suites import project  # noqa: F401 (a fixture)
+
+
+def said(pid: int, terminal: int, before: bytes) -> bytes:
+    """What comes next; nothing at the end."""
+    if not select.select([terminal], [], [], host.PATIENCE)[0]:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        pytest.fail("it says nothing more after %r" % before[-2000:])
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # EIO: nobody has the other end any more
+        return b""
 
 
 def at_a_terminal(
@@ -30,11 +43,9 @@ def at_a_terminal(
     out = b""
     prompted = 0
     waiting = list(answers)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and select.select([terminal], [], [], 60)[0]:
-        try:
-            data = os.read(terminal, 4096)
-        except OSError:  # EIO: nobody has the other end any more
+    while True:
+        data = said(pid, terminal, out)
+        if not data:
             break
         out += data
         seen = out.find(prompt, prompted)
@@ -116,6 +127,87 @@ def test_quitting_the_debugger_ends_the_run(
     code, out = at_a_terminal(installation, project, args, b"(Pdb) ", b"\x03", b"c\n")
     assert b"KeyboardInterrupt" in out
     assert code == 1, out
+
+
+SLOW = """
+import time, pytest
+@pytest.mark.parametrize("n", range(8))
+def test_many(n):
+    time.sleep(0.15)
+    assert n != 2, "two is wrong"
+"""
+
+
+def seen(installation: Installation, project: Path, *args: str, **env: str) -> bytes:
+    """What a person saw, control sequences and all."""
+    (project / "test_one.py").write_text(SLOW)
+    command = [str(HOME / "forkd"), "test", "-n", "2", *args]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(project)
+        usual = {"TERM": "xterm", "CI": "", "NO_COLOR": ""}
+        os.execve(command[0], command, {**installation.environment, **usual, **env})
+    out = b""
+    data = said(pid, terminal, out)
+    while data:
+        out += data
+        data = said(pid, terminal, out)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
+    os.close(terminal)
+    return out
+
+
+def screen(out: bytes) -> "list[str]":
+    """The lines that are left on a screen high enough for all: what was drawn, erased, drawn."""
+    lines, row, column, saved = [""], 0, 0, (0, 0)
+    for part in re.findall(r"\x1b\[[?0-9;]*[A-Za-z]|\x1b.|[^\x1b]", out.decode()):
+        if part == "\x1b7":
+            saved = (row, column)
+        elif part == "\x1b8":
+            row, column = saved
+        elif part in ("\n", "\x1bD"):
+            row += 1
+        elif part == "\r":
+            column = 0
+        elif part.startswith("\x1b["):
+            if part.endswith("A"):
+                row -= int(part[2:-1])
+            elif part == "\x1b[J":
+                lines[row] = lines[row][:column]
+                del lines[row + 1 :]
+            elif part == "\x1b[K":
+                lines[row] = lines[row][:column]
+        else:
+            lines.extend([""] * (row + 1 - len(lines)))
+            lines[row] = lines[row].ljust(column)[:column] + part + lines[row][column + 1 :]
+            column += 1
+        lines.extend([""] * (row + 1 - len(lines)))
+    return [line.rstrip() for line in lines]
+
+
+def test_a_person_sees_how_the_run_stands(installation: Installation, rest, project: Path) -> None:
+    out = seen(installation, project)
+    assert re.search(rb"\[#+ +\] [1-7]/8 ", out), out
+    assert b"1 failed" in out and b"about 0:0" in out
+    assert re.search(rb" s  test_one.py::test_many\[\d\]", out), out
+    left = screen(out)
+    assert not any(line.startswith("[#") or " s  test_one.py" in line for line in left), left
+    at_once = left.index("FAILED test_one.py::test_many[2] - AssertionError: two is wrong")
+    assert at_once < next(n for n, line in enumerate(left) if "= FAILURES =" in line)
+    assert sum(line.startswith("FAILED test_one.py::test_many[2]") for line in left) == 2
+    assert any("1 failed, 7 passed" in line for line in left)
+
+
+def test_colours_dots_and_lines_as_the_user_wants(
+    installation: Installation, rest, project: Path
+) -> None:
+    assert b"\x1b[31m" not in seen(installation, project, NO_COLOR="1")
+    for args, env in ((["--no-display"], {}), ([], {"CI": "true"}), ([], {"TERM": "dumb"})):
+        out = seen(installation, project, *args, **env)
+        assert not re.search(rb"\[#+ *\] \d/8", out), out
+        assert re.sub(rb"\x1b\[[0-9;]*m", b"", out).count(b".") >= 7
+    left = screen(seen(installation, project, "--", "-v"))
+    assert sum("PASSED test_one.py::test_many" in line for line in left) == 7, left
 
 
 def test_watching_runs_what_changes(installation: Installation, rest, project: Path) -> None:

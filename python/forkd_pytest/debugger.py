@@ -19,16 +19,18 @@ from typing import Any, Iterator
 
 import pytest
 
-# Keys that mean a signal reach the processes of the visitor's session: it passes Ctrl-C on.
+# Keys that mean a signal reach the processes of the visitor's session: it passes Ctrl-C on, and
+# has to be ready for that before there is a prompt to type it at.
 VISITOR = """\
 import array, os, signal, socket, sys
 line = socket.socket(socket.AF_UNIX)
 line.connect("\\0" + sys.argv[1])
-line.sendmsg([b"t"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0]))])
 runner = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 4)
 runner = int.from_bytes(runner, sys.byteorder)
 signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+signal.signal(signal.SIGQUIT, signal.SIG_IGN)
 signal.signal(signal.SIGINT, lambda *_: os.kill(runner, signal.SIGINT))
+line.sendmsg([b"t"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0]))])
 line.recv(1)
 """
 

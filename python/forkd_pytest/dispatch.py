@@ -11,6 +11,7 @@ from forkd_pytest.debugging import Debugging
 from forkd_pytest.doctor import Findings
 from forkd_pytest.journal import Journal
 from forkd_pytest.link import Data, Debugged, Ended, Event, Interrupted, Link, Started
+from forkd_pytest.live import Live
 from forkd_pytest.options import Options
 from forkd_pytest.refresh import last_failed
 from forkd_pytest.replay import Replayer
@@ -43,6 +44,7 @@ class Dispatch:
         self._replayer = Replayer(session, False, options.memory)
         self._retries = Retries(options)
         self._debugging = Debugging(link)
+        self._live = Live(session, link, options)
         self.findings: Optional[Findings] = None  # for --doctor
         self.journal = Journal(session, link, options)
 
@@ -55,6 +57,7 @@ class Dispatch:
         try:
             self._run()
         finally:
+            self._live.end()
             self._crew.cancel()
             self.journal.deliver()
             self._durations.update(self._seconds)
@@ -66,6 +69,7 @@ class Dispatch:
         main = [item for item in items if marks.SERIAL not in item.locks]
         serial = [item for item in items if marks.SERIAL in item.locks]
         estimates = schedule.estimates(items)
+        self._live.begin(estimates)
         units = schedule.units(main, estimates)
         number = self._number(units)
         self._replayer = Replayer(self._session, number > 1, self._options.memory)
@@ -130,6 +134,7 @@ class Dispatch:
         self._queue, self._last_phase = queue, last
         while not queue.empty() or self._crew.busy():
             self._feed()
+            self._live.tell(self._crew)
             for event in self._link.receive(_WAIT):
                 self._handle(event)
 
@@ -179,6 +184,7 @@ class Dispatch:
                     if worker.started and not worker.sent and waiting:
                         self._crew.run(worker, [waiting.pop(0)])
                         self._crew.flush(worker)
+                self._live.tell(self._crew)
                 for event in self._link.receive(_WAIT):
                     self._handle(event)
             self._farewell()
@@ -287,7 +293,8 @@ class Dispatch:
         if index in self._done:
             return
         self._done.add(index)
-        self._replayer.item(index, reports, worker)
+        with self._live.verdict(index, reports):
+            self._replayer.item(index, reports, worker)
         self.journal.add(index, reports, worker)
         session = self._session
         if session.shouldfail:

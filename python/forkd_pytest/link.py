@@ -114,6 +114,10 @@ class HostLink:
         from there before a changed project is collected."""
         self._send(b"x", 0, json.dumps({"files": list(paths), "modules": list(modules)}).encode())
 
+    def status(self, told: Dict[str, Any]) -> None:
+        """For the display at the bottom of a terminal; {} takes it away."""
+        self._send(b"l", 0, json.dumps(told).encode())
+
     def growth(self, mib: int) -> None:
         """What a worker came to have for itself: how many fit is known the next time."""
         if mib > self._growth:
@@ -251,6 +255,9 @@ class LocalLink:
         return None
 
     def growth(self, mib: int) -> None:
+        return None
+
+    def status(self, told: Dict[str, Any]) -> None:
         return None
 
     def debug(self, worker: int, program: str, socket: str) -> None:

@@ -31,6 +31,7 @@ class Options(NamedTuple):
     grind: str = ""  # id of a test to run `times` times
     times: int = 100
     bisect: str = ""  # id of a test that fails after others
+    display: bool = False  # a person looks: tell the host what to draw
     debug: bool = False  # --pdb: who fails gets the user's terminal
     github: bool = False  # annotations for GitHub's runner, and a summary
 

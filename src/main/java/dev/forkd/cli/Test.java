@@ -7,6 +7,7 @@ import dev.forkd.fanout.Project;
 import dev.forkd.fanout.Run;
 import dev.forkd.fanout.Suite;
 import dev.forkd.fanout.Templates;
+import dev.forkd.json.Json;
 import dev.forkd.model.ExitStatus;
 import dev.forkd.model.SandboxId;
 import java.io.IOException;
@@ -94,6 +95,9 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
   @Option(names = "--watch", description = "Run again when a file changes, until Ctrl-C.")
   private boolean watch;
 
+  @Option(names = "--no-display", description = "No bar at the terminal, but pytest's own dots.")
+  private boolean noDisplay;
+
   @Option(
       names = {"-q", "--quiet"},
       description = "Say nothing of forkd's own.")
@@ -137,17 +141,23 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
     ObjectNode settings = options.json(session.console());
     long began = System.nanoTime();
     AtomicBoolean interrupted = new AtomicBoolean();
-    settings.put("debug", debugs());
+    settings.put("debug", debugs()).put("display", displays());
     try (Progress progress = new Progress(session.console());
         Keyboard keyboard = new Keyboard(session.console().in());
+        StatusLines display = display();
         Run run =
             Run.of(
                 client,
                 suite,
                 new Templates(client, notes, event -> show(progress, event)),
-                (sandbox, program) -> plainly(client, keyboard, sandbox, program),
-                session.console().out(),
-                session.console().err());
+                (sandbox, program) -> {
+                  display.show(Json.object()); // the terminal is another's
+                  return plainly(client, keyboard, sandbox, program);
+                },
+                new Run.Shown(
+                    display.above(session.console().out()),
+                    display.above(session.console().err()),
+                    display::show));
         var _ =
             session
                 .console()
@@ -161,6 +171,22 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
       finished(run, (System.nanoTime() - began) / 1e9);
       return new Watch.Ran(code, run.template(), interrupted.get());
     }
+  }
+
+  private StatusLines display() {
+    return new StatusLines(session.console().out(), session.console().env("NO_COLOR").isEmpty());
+  }
+
+  /** Whether a person looks at a terminal that knows control sequences. */
+  private boolean displays() {
+    Console console = session.console();
+    String kind = console.env("TERM");
+    return console.terminal().out()
+        && console.env("CI").isEmpty()
+        && !kind.isEmpty()
+        && !kind.equals("dumb")
+        && !noDisplay
+        && !options.repeats();
   }
 
   private void finished(Run run, double seconds) throws IOException {

@@ -11,6 +11,7 @@ import dev.forkd.model.SandboxId;
 import dev.forkd.model.Tag;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -19,12 +20,14 @@ import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /** One run: forks the controller and, as it asks, workers; carries bytes between them. */
 public final class Run implements AutoCloseable {
+  private static final Duration GIVEN_BACK = Duration.ofSeconds(10);
   private static final int MAX_WORKERS = 1024;
   private static final int PLAIN = -1;
   private static final long USUAL_GROWTH = 128L << 20; // until a run has told
@@ -40,6 +43,7 @@ public final class Run implements AutoCloseable {
   private final Plainly plainly;
   private final PrintStream out;
   private final PrintStream err;
+  private final Consumer<JsonNode> status;
   private final Sandboxes sandboxes;
   private final Map<Integer, Worker> workers = new ConcurrentHashMap<>();
   private final ReentrantLock controllerLock = new ReentrantLock();
@@ -50,6 +54,7 @@ public final class Run implements AutoCloseable {
   private String summary = "";
   private long growth;
   private boolean debugged; // the option is not one of the template's
+  private volatile Optional<Thread> debugger = Optional.empty();
   private final Set<String> written = new TreeSet<>();
 
   /** Runs a program in a sandbox in the place of the command. */
@@ -62,22 +67,31 @@ public final class Run implements AutoCloseable {
     ExitStatus run(SandboxId sandbox, ObjectNode program) throws IOException;
   }
 
+  /**
+   * What the user sees of a run.
+   *
+   * @param out what pytest prints
+   * @param err what workers print beside it
+   * @param status how the run stands, for a display: {@code forkd_pytest/live.py}
+   */
+  public record Shown(PrintStream out, PrintStream err, Consumer<JsonNode> status) {}
+
   private Run(
       ForkdClient client,
       Suite suite,
       Templates templates,
       Templates.Ready template,
       Plainly plainly,
-      PrintStream out,
-      PrintStream err) {
+      Shown shown) {
     this.client = client;
     this.suite = suite;
     this.templates = templates;
     this.template = template;
     this.tree = new UserTree(suite);
     this.plainly = plainly;
-    this.out = out;
-    this.err = err;
+    this.out = shown.out();
+    this.err = shown.err();
+    this.status = shown.status();
     this.sandboxes = new Sandboxes(client, template.tag(), suite.memoryMib());
   }
 
@@ -85,17 +99,13 @@ public final class Run implements AutoCloseable {
    * Makes sure of the suite's template and forks from it.
    *
    * @param plainly for what does not end in a collected session
+   * @param shown where the user looks
    */
   public static Run of(
-      ForkdClient client,
-      Suite suite,
-      Templates templates,
-      Plainly plainly,
-      PrintStream out,
-      PrintStream err)
+      ForkdClient client, Suite suite, Templates templates, Plainly plainly, Shown shown)
       throws IOException {
     Templates.Ready template = templates.ready(suite);
-    return new Run(client, suite, templates, template, plainly, out, err);
+    return new Run(client, suite, templates, template, plainly, shown);
   }
 
   /** The template that the workers are forked from. */
@@ -205,6 +215,7 @@ public final class Run implements AutoCloseable {
       case 'f' -> start(controller, Json.parse(body));
       case 'r' -> send(controller, 'c', 0, read(new String(body, UTF_8)));
       case 'w' -> write(body);
+      case 'l' -> status.accept(Json.parse(body));
       case 'm' -> growth = (frame.number() & 0xffffffffL) << 20;
       case 'x' -> sources = Json.parse(body);
       case 'y' -> summary = new String(body, UTF_8);
@@ -257,9 +268,30 @@ public final class Run implements AutoCloseable {
     ArrayNode argv = program.putArray("args").add(suite.interpreter().path().toString());
     argv.add("-I").add("-S").add("-c").add(asked.path("program").asString(""));
     argv.add(asked.path("socket").asString(""));
-    Thread.ofVirtual()
-        .name("debugger-" + number)
-        .start(() -> send(controller, 'd', number, lend(number, program).getBytes(UTF_8)));
+    debugger =
+        Optional.of(
+            Thread.ofVirtual()
+                .name("debugger-" + number)
+                .start(() -> answer(controller, number, lend(number, program))));
+  }
+
+  private void answer(Worker controller, int number, String trouble) {
+    try {
+      send(controller, 'd', number, trouble.getBytes(UTF_8));
+    } catch (ForkdException e) {
+      return; // the controller has ended: to leave the debugger was to end the run
+    }
+  }
+
+  /** The terminal is as it was when this returns. */
+  private void awaitDebugger() {
+    try {
+      if (debugger.isPresent()) {
+        debugger.get().join(GIVEN_BACK);
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
   }
 
   /** "", or why there was no debugger. */
@@ -336,5 +368,6 @@ public final class Run implements AutoCloseable {
   public void close() {
     workers.values().forEach(Worker::close);
     sandboxes.close();
+    awaitDebugger();
   }
 }
