@@ -195,6 +195,92 @@ def test_an_edit_imports_nothing_again(installation: Installation, rest, project
     assert refused.returncode == 125 and b"late" in refused.stderr
 
 
+SHARED = """
+import os, pytest
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory):
+    return tmp_path_factory.mktemp("base")
+
+@pytest.fixture(scope="session")
+def costly(base):
+    with open("/tmp/setups", "a") as file:
+        file.write("set up\\n")
+    yield {"pid": os.getpid(), "base": base, "seen": []}
+    with open(os.path.join(os.path.dirname(__file__), "torn"), "a") as file:
+        file.write("torn down\\n")
+
+@pytest.fixture(scope="session", params=[1, 2])
+def several(request):
+    return request.param
+
+@pytest.fixture(scope="session")
+def broken():
+    raise RuntimeError("no database")
+"""
+
+SHARED_TESTS = """
+import os, pytest
+
+@pytest.mark.parametrize("n", range(6))
+def test_once(costly, n):
+    assert costly["pid"] != os.getpid() and costly["base"].is_dir()
+    assert open("/tmp/setups").read() == "set up\\n"
+    costly["seen"].append(n)
+
+def test_several(several, costly):
+    assert several in (1, 2)
+
+def test_broken(broken):
+    pass
+"""
+
+
+@pytest.mark.parametrize("how", [(), ("--isolate", "test")])
+def test_a_session_fixture_is_set_up_once_for_all(
+    installation: Installation, rest, project: Path, how: "tuple[str, ...]"
+) -> None:
+    (project / "conftest.py").write_text(SHARED)
+    (project / "test_one.py").write_text(SHARED_TESTS)
+    for _ in range(2):  # collected, and warm
+        done = run(installation, project, "-n", "2", "--share-fixtures", "all", *how)
+        out = done.stdout.decode()
+        assert done.returncode == 1, out
+        assert "8 passed, 1 error" in out and "RuntimeError: no database" in out
+        assert "fixture several has parameters" in out
+        assert (project / "torn").read_text() == "torn down\n"
+        (project / "torn").unlink()
+    each = run(installation, project, "-n", "2", "--share-fixtures", "costly,base", *how)
+    assert "8 passed, 1 error" in each.stdout.decode()
+
+
+@pytest.mark.parametrize(
+    "left, named",
+    [
+        ("import threading; threading.Thread(target=SLEEP, name='Beat').start()", "Beat"),
+        ("import socket; global s; s = socket.socket()", "socket"),
+        ("import subprocess; global p; p = subprocess.Popen(['sleep', '1000'])", "child process"),
+    ],
+)
+def test_a_fixture_that_cannot_be_shared_is_named(
+    installation: Installation, rest, project: Path, left: str, named: str
+) -> None:
+    left = left.replace("SLEEP", "__import__('time').sleep, args=(1000,), daemon=True")
+    (project / "test_one.py").write_text(
+        "import pytest\n"
+        "@pytest.fixture(scope='session')\n"
+        f"def alive():\n    {left}\n    yield 1\n"
+        "def test_a(alive): pass\n"
+    )
+    done = run(installation, project, "--share-fixtures", "alive")
+    assert done.returncode == 125, done.stdout
+    said = done.stderr.decode()
+    assert "session fixture alive cannot be set up once" in said and named in said, said
+    unknown = run(installation, project, "--share-fixtures", "nobody")
+    assert b"no test uses a session fixture nobody" in unknown.stderr
+    assert run(installation, project).returncode == 0
+
+
 @pytest.fixture
 def short() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="f"))  # a unix socket's path is short

@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Any, NoReturn, Optional
 
-from forkd_pytest import early, parent, state, writes
+from forkd_pytest import early, parent, shared, state, writes
 from forkd_pytest.dispatch import Dispatch
 from forkd_pytest.doctor import Findings
 from forkd_pytest.journal import Journal
@@ -54,6 +54,7 @@ class Loop:
         try:
             dispatch.run()
         finally:
+            shared.tear_down(session, self._held.shared, self._link.show)
             if dispatch.findings is not None:
                 for line in dispatch.findings.lines():
                     self._link.show("\nforkd doctor: %s" % line)

@@ -13,7 +13,7 @@ import os
 import sys
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from forkd_pytest import state
+from forkd_pytest import shared, state
 from forkd_pytest.console import Console
 
 _FEW = 1_000_000  # objects between two looks for garbage
@@ -32,6 +32,7 @@ class Held(NamedTuple):
     cwd: str
     random: state.RandomState
     reads: List[Tuple[str, str]]  # variables that modules have read while they were imported
+    shared: List[Any] = []  # definitions of fixtures that are set up
 
 
 class NotHeld(NamedTuple):
@@ -48,15 +49,21 @@ def held() -> "Held | NotHeld":
     return _held
 
 
-def collect(args: Sequence[str], terminal: bool = False) -> None:
-    """Collects the suite of the current directory. Never raises for what pytest would report."""
+def collect(args: Sequence[str], terminal: bool = False, share: Sequence[str] = ()) -> None:
+    """Collects the suite of the current directory. Never raises for what pytest would report.
+
+    `share` names session fixtures that are set up now, for all forks; `shared.Refused` where that
+    cannot be.
+    """
     global _held
     console = Console(terminal)
     stdout, argv = sys.stdout, sys.argv
     sys.stdout, sys.argv = console, ["pytest", *args]  # type: ignore[assignment]
     try:
         with _few_collections():
-            _held = _collect(list(args), console)
+            _held = _collect(list(args), console, share)
+    except shared.Refused:
+        raise
     except BaseException as error:  # SystemExit, pytest.exit and usage errors: pytest tells them
         _held = NotHeld("%s: %s" % (type(error).__name__, error))
     finally:
@@ -77,7 +84,7 @@ def _few_collections() -> Iterator[None]:
             gc.set_threshold(*usual)
 
 
-def _collect(args: List[str], console: Console) -> "Held | NotHeld":
+def _collect(args: List[str], console: Console, share: Sequence[str]) -> "Held | NotHeld":
     from _pytest.config import _prepareconfig
 
     from forkd_pytest import fixtures, marks
@@ -89,7 +96,7 @@ def _collect(args: List[str], console: Console) -> "Held | NotHeld":
     marks.register(config)
     _neutralise(config)
     try:
-        return _start(config, console)
+        return _start(config, console, share)
     except BaseException:
         _abandon(config)
         raise
@@ -103,7 +110,7 @@ def _abandon(config: Any) -> None:
         config._ensure_unconfigure()
 
 
-def _start(config: Any, console: Console) -> "Held | NotHeld":
+def _start(config: Any, console: Console, share: Sequence[str]) -> "Held | NotHeld":
     from _pytest.main import Session
 
     if _is_other_command(config):
@@ -114,6 +121,7 @@ def _start(config: Any, console: Console) -> "Held | NotHeld":
     config._do_configure()
     config.hook.pytest_sessionstart(session=session)
     config.hook.pytest_collection(session=session)
+    made = _shared(session, console, share)
     state.park(config)
     return Held(
         config,
@@ -126,7 +134,17 @@ def _start(config: Any, console: Console) -> "Held | NotHeld":
         os.getcwd(),
         state.RandomState.now(),
         _reads(),
+        made,
     )
+
+
+def _shared(session: Any, console: Console, share: Sequence[str]) -> List[Any]:
+    if not share or session.testsfailed:
+        return []
+    try:
+        return shared.set_up(session, share, lambda text: console.write("forkd: %s\n" % text))
+    except ValueError as error:
+        raise shared.Refused("--share-fixtures: %s" % error) from None
 
 
 def _reads() -> List[Tuple[str, str]]:

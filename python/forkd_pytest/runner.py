@@ -14,7 +14,7 @@ import time
 import traceback
 from typing import Any, Deque, Dict, List, NamedTuple, NoReturn, Optional, Tuple
 
-from forkd_pytest import coverage, debugger, doctor, memory, seeds, state, wire
+from forkd_pytest import coverage, debugger, doctor, memory, seeds, shared, state, wire
 from forkd_pytest.hooks import HOOKS, Hooks
 from forkd_pytest.limits import Timeouts
 from forkd_pytest.parent import Held
@@ -113,6 +113,7 @@ class Runner:
     def _begin(self, dump_signal: int) -> None:
         held, settings = self._held, self._settings
         held.random.restore()
+        shared.keep(held.shared)
         config = held.config
         for name in (HOOKS, debugger.PLUGIN):
             plugin = config.pluginmanager.getplugin(name)

@@ -274,6 +274,7 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
         Project.environment(console.env()),
         options.doctor() ? HAZARDS : allow,
         console.terminal().out(),
-        options.memoryMib());
+        options.memoryMib(),
+        options.shared());
   }
 }

@@ -122,6 +122,13 @@ final class TestOptions {
       description = "Annotations and a summary for GitHub; default where GITHUB_ACTIONS is true.")
   private boolean github;
 
+  @Option(
+      names = "--share-fixtures",
+      paramLabel = "NAMES",
+      split = ",",
+      description = "Session fixtures to set up once, before the fork, or all.")
+  private List<String> shared = List.of();
+
   void check() {
     if (workers < 0 || workers > 256 || retries < 0 || retries > 100 || !(timeout >= 0)) {
       throw invalid("-n must be 1..256, --retries 0..100, --timeout not negative");
@@ -166,6 +173,11 @@ final class TestOptions {
   /** Where JSON lines go, as the user named it; "" = nowhere. */
   String jsonLines() {
     return jsonLines;
+  }
+
+  /** Names of session fixtures that are set up once. */
+  List<String> shared() {
+    return shared.stream().map(String::strip).filter(name -> !name.isEmpty()).sorted().toList();
   }
 
   /** Limit of each sandbox; 0 = none. */

@@ -26,6 +26,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param allow hazards that the user accepts
  * @param terminal whether the user looks at a terminal
  * @param memoryMib of each sandbox at the most; 0 = no limit
+ * @param shared session fixtures that are set up once, before the fork
  */
 public record Suite(
     Path root,
@@ -35,9 +36,10 @@ public record Suite(
     Map<String, String> env,
     List<String> allow,
     boolean terminal,
-    int memoryMib) {
+    int memoryMib,
+    List<String> shared) {
   /** Changes when what a template holds changes its form. */
-  private static final String FORM = "suite/1";
+  private static final String FORM = "suite/2";
 
   private static final String OWN =
       """
@@ -47,7 +49,6 @@ public record Suite(
           import forkd_pytest.parent, forkd_pytest.worker
       """;
 
-  private static final String COLLECT = "forkd_pytest.parent.collect(ARGS, TERMINAL)\n";
   private static final String LOAD = "forkd_pytest.early.load(NAMES)\n";
 
   /** In a fork of the template with the dependencies; as the interpreter starts elsewhere. */
@@ -62,11 +63,12 @@ public record Suite(
     args = List.copyOf(args);
     env = Map.copyOf(env);
     allow = List.copyOf(allow);
+    shared = List.copyOf(shared);
   }
 
   /** Names this suite, whatever state its files are in. */
   String slot() {
-    return digest().add(root.toString()).add(cwd.toString()).add(args).hex().substring(0, 24);
+    return named().hex().substring(0, 24);
   }
 
   /**
@@ -76,7 +78,7 @@ public record Suite(
    * @throws ForkdException INVALID when the project cannot be read
    */
   Tag tag(Set<String> written) {
-    Digest digest = digest().add(root.toString()).add(cwd.toString()).add(args).add(allow);
+    Digest digest = named().add(allow);
     digest.add(String.valueOf(terminal)).add(interpreter.path().toString());
     new TreeMap<>(env).forEach((name, value) -> digest.add(name).add(value));
     try {
@@ -93,6 +95,10 @@ public record Suite(
 
   private static Digest digest() {
     return new Digest().add(FORM);
+  }
+
+  private Digest named() {
+    return digest().add(root.toString()).add(cwd.toString()).add(args).add(shared);
   }
 
   /** The request that makes the template. */
@@ -152,9 +158,14 @@ public record Suite(
   }
 
   private String collect() {
+    return "forkd_pytest.parent.collect(%s, %s, %s)\n"
+        .formatted(list(args), terminal ? "True" : "False", list(shared));
+  }
+
+  /** As Python reads it, too. */
+  private static String list(List<String> texts) {
     ArrayNode list = Json.array();
-    args.forEach(list::add);
-    String told = COLLECT.replace("TERMINAL", terminal ? "True" : "False");
-    return told.replace("ARGS", Json.text(list));
+    texts.forEach(list::add);
+    return Json.text(list);
   }
 }
