@@ -1,6 +1,8 @@
 // The agent: PID 1 of a sandbox. Starts commands, moves their bytes, reaps every orphan, and is the
 // only client of the sandbox's runtime. Wire format: docs/agent-protocol.md.
 #pragma once
+#include <stdint.h>
+
 
 // What only the first process of a virtual machine can hand over: with it the agent obeys IDENTITY.
 struct agent_guest {
@@ -13,6 +15,7 @@ struct agent_options {
   int stream_fd;                  // one stream to the host that exists already; -1: none
   int runtime_fd;                 // connected socket of the runtime channel; -1: no runtime
   int runtime_pid;                // of the runtime when it is our child; 0: READY tells it
+  int64_t open_files;             // that a command may have; 0: as many as the agent was given
   const char *const *default_env; // environment of a command whose request names none; NULL: empty
   const struct agent_guest *guest; // NULL: not in a virtual machine of our own
 };

@@ -27,7 +27,8 @@ struct failure {
 static const char default_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 static struct {
-  struct rlimit files; // as the agent found it: commands get it back
+  struct rlimit files;    // as the agent found it
+  struct rlimit commands; // that, or the recipe's limit where it is lower
   bool shielded;       // oom_score_adj was lowered: commands must not be spared
 } inherited;
 
@@ -43,13 +44,16 @@ static bool is_shielded(void) {
   return fd >= 0 && read(fd, &sign, 1) == 1 && sign == '-';
 }
 
-int spawn_prepare(struct error *e) {
+int spawn_prepare(int64_t open_files, struct error *e) {
   int fd;
   // Pipes must never get numbers 0-2: the child moves its ends there.
   do fd = open("/dev/null", O_RDWR | O_CLOEXEC);
   while (fd >= 0 && fd <= 2);
   if (fd >= 0) close(fd);
   if (getrlimit(RLIMIT_NOFILE, &inherited.files) < 0) return FAIL_ERRNO(e, "getrlimit");
+  inherited.commands = inherited.files;
+  if (open_files && (rlim_t)open_files < inherited.files.rlim_max)
+    inherited.commands = (struct rlimit){(rlim_t)open_files, (rlim_t)open_files};
   struct rlimit raised = {inherited.files.rlim_max, inherited.files.rlim_max};
   setrlimit(RLIMIT_NOFILE, &raised);
   write_oom_score("-1000");
@@ -128,7 +132,7 @@ _Noreturn static void child_run(const struct command *c, const int fds[3], int r
   report = 3;
   close_from(4);
   if (inherited.shielded) write_oom_score("0");
-  setrlimit(RLIMIT_NOFILE, &inherited.files);
+  setrlimit(RLIMIT_NOFILE, &inherited.commands);
   umask(022);
   if (become(&c->identity) < 0) child_fail(report, STAGE_USER);
   if (chdir(c->cwd) < 0) child_fail(report, STAGE_CWD);

@@ -16,7 +16,7 @@ struct command {
 
 // Settings of the agent itself that its commands must not inherit. Called once at start: reserves
 // descriptors 0-2, raises the limit of open files, shields the agent from the OOM killer.
-int spawn_prepare(struct error *e);
+int spawn_prepare(int64_t open_files, struct error *e);
 // Forks a process that becomes the command, with fds as its descriptors 0, 1, 2. `report` is read
 // end of a pipe that closes on a successful exec, or tells why there was none (spawn_report).
 int spawn_command(const struct command *c, const int fds[3], pid_t *pid, int *report,

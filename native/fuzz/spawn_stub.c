@@ -7,7 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-int spawn_prepare(struct error *e) {
+int spawn_prepare(int64_t open_files, struct error *e) {
+  (void)open_files;
   (void)e;
   return 0;
 }

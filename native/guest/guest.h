@@ -7,7 +7,7 @@
 // and up are the launcher's (docs/process-engine.md).
 enum guest_key {
   K_HIDDEN = 69, K_WRITABLE = 70, K_DISK_BYTES = 75, K_TMP_BYTES = 76, K_SHM_BYTES = 77,
-  K_NETWORK = 86,
+  K_NETWORK = 86, K_OPEN_FILES = 95,
 };
 
 #define GUEST_SPEC "/spec"     // absent: nothing but a proof that the kernel boots is wanted
@@ -31,6 +31,7 @@ struct guest_spec {
   char *workdir;
   int64_t layers, disk_bytes, tmp_bytes, shm_bytes;
   int64_t network; // 1: there is a card
+  int64_t open_files; // of the runtime and of each command; 0: as many as the kernel gives
 };
 
 // Reads GUEST_SPEC. -1 with ERR_NOT_FOUND when there is none.

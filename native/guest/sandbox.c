@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -27,12 +28,18 @@ static int drop_capabilities(void) {
   return (int)syscall(SYS_capset, &header, none);
 }
 
+static int limit_open_files(int64_t most) {
+  const struct rlimit files = {(rlim_t)most, (rlim_t)most};
+  return most ? setrlimit(RLIMIT_NOFILE, &files) : 0;
+}
+
 _Noreturn static void become_runtime(const struct guest_spec *s, int channel, int log) {
   int null = open("/dev/null", O_RDONLY);
   setsid();
   if (null < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0 ||
       dup2(channel, RUNTIME_FD) < 0 || syscall(SYS_close_range, RUNTIME_FD + 1, ~0U, 0) < 0 ||
-      fcntl(RUNTIME_FD, F_SETFD, 0) < 0 || chdir(s->workdir) < 0 || drop_capabilities() < 0)
+      fcntl(RUNTIME_FD, F_SETFD, 0) < 0 || chdir(s->workdir) < 0 ||
+      limit_open_files(s->open_files) < 0 || drop_capabilities() < 0)
     _exit(126);
   execve(s->argv[0], s->argv, s->env);
   dprintf(2, "forkd: failed: the interpreter %s cannot be started: %m\n", s->argv[0]);
@@ -77,6 +84,7 @@ static int be_sandbox(const struct guest_spec *s, int cgroup, struct error *e) {
   if (s->argv[0] && start_runtime(s, log, &options, e) < 0) return -1;
   close(log);
   options.guest = &guest;
+  options.open_files = s->open_files;
   return agent_run(&options) == 0 ? 0 : FAIL(e, ERR_INTERNAL, "the agent could not start");
 }
 

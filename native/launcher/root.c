@@ -14,7 +14,7 @@
 #include "masks.h"
 #include "setup.h"
 
-enum { INODES_MIN = 65536, OPEN_FILES_MAX = 65536, LOCKED_MEMORY_MAX = 65536 };
+enum { INODES_MIN = 65536, LOCKED_MEMORY_MAX = 65536 };
 
 static int mount_tmpfs(const char *path, const char *mode, int64_t bytes, unsigned long flags,
                        struct error *e) {
@@ -121,14 +121,14 @@ int root_enter(const struct family *f, struct root_plan *plan, struct error *e) 
   return 0;
 }
 
-int resource_limits_set(struct error *e) {
+int resource_limits_set(int64_t open_files, struct error *e) {
   struct rlimit files;
   // One and not zero: where core_pattern is a pipe the kernel heeds only that value, and with any
   // other it starts the host's crash handler, as the host's root, on what a sandbox has made.
   const struct rlimit no_core = {1, 1}, locked = {LOCKED_MEMORY_MAX, LOCKED_MEMORY_MAX};
   if (getrlimit(RLIMIT_NOFILE, &files) < 0) return FAIL_ERRNO(e, "getrlimit");
   // Never up: that takes a privilege which a container with root may lack.
-  if (files.rlim_max > OPEN_FILES_MAX) files.rlim_max = OPEN_FILES_MAX;
+  if (files.rlim_max > (rlim_t)open_files) files.rlim_max = (rlim_t)open_files;
   files.rlim_cur = files.rlim_max;
   if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0 ||
       setrlimit(RLIMIT_MEMLOCK, &locked) < 0)

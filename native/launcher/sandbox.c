@@ -34,7 +34,7 @@ static int become(struct family *f, struct agent_plan *plan, struct error *e) {
   if (enter_cgroups(plan, e) < 0 || root_enter(f, &plan->root, e) < 0) return -1;
   if (loopback_up(e) < 0) return -1;
   if (sethostname(hostname, strlen(hostname)) < 0) return FAIL_ERRNO(e, "sethostname");
-  if (leave_userns(plan, e) < 0 || resource_limits_set(e) < 0) return -1;
+  if (leave_userns(plan, e) < 0 || resource_limits_set(OPEN_FILES_MAX, e) < 0) return -1;
   if (caps_limit(CAPS_AGENT, 0, e) < 0) return -1;
   return filter_install(&f->sandbox_filter, e);
 }
@@ -51,6 +51,7 @@ _Noreturn void sandbox_main(struct family *f, struct agent_plan *plan) {
   bool runtime = f->spec.argv[0];
   if (keep_only(fds, runtime ? 2 : 1, &e) < 0) _exit(1);
   struct agent_options options = {
-      .listen_fd = fds[0], .stream_fd = -1, .runtime_fd = runtime ? fds[1] : -1};
+      .listen_fd = fds[0], .stream_fd = -1, .runtime_fd = runtime ? fds[1] : -1,
+      .open_files = f->spec.open_files};
   _exit(agent_run(&options));
 }

@@ -12,7 +12,7 @@ struct root_plan {
 // Mounts a root of its own (overlay, proc, sys, dev, tmp), moves into it and drops the old one.
 int root_enter(const struct family *f, struct root_plan *plan, struct error *e);
 // Limits of one process (open files, no core dumps), for all that it starts.
-int resource_limits_set(struct error *e);
+int resource_limits_set(int64_t open_files, struct error *e);
 // The loopback interface of the current network namespace.
 int loopback_up(struct error *e);
 

@@ -131,6 +131,7 @@ int template_spec_parse(const struct frame *f, struct template_spec *out, struct
   out->uid_base = (uid_t)base;
   if (frame_int(f, K_TIMEOUT_MS, DEFAULT_TIMEOUT_MS, 1, TIMEOUT_MAX_MS, &out->timeout_ms, e) < 0)
     return -1;
+  if (frame_int(f, K_OPEN_FILES, 0, 0, OPEN_FILES_MAX, &out->open_files, e) < 0) return -1;
   return limits_parse(f, &out->limits, e);
 }
 

@@ -24,6 +24,7 @@ struct template_spec {
   char *front; // NULL: the interpreter stays where it is
   int64_t timeout_ms;
   struct limits limits;
+  int64_t open_files; // of each process of template and sandboxes; 0: OPEN_FILES_MAX
   uint8_t *warm_up;
   size_t warm_up_length;
 };

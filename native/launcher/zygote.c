@@ -39,7 +39,8 @@ static int confine(struct family *f, int report, struct error *e) {
   if (note_send_fd(report, NOTE_READY, root.upper) < 0)
     return FAIL_ERRNO(e, "sending the writable layer");
   allow_oom_kill();
-  if (resource_limits_set(e) < 0) return -1;
+  int64_t open_files = f->spec.open_files ? f->spec.open_files : OPEN_FILES_MAX;
+  if (resource_limits_set(open_files, e) < 0) return -1;
   if (caps_limit(CAPS_ZYGOTE, CAPS_ZYGOTE, e) < 0) return -1;
   return filter_install(&f->zygote_filter, e);
 }

@@ -279,7 +279,8 @@ public final class RecipeParser {
       return Limits.DEFAULT;
     }
     Section limits =
-        new Section("limits", node.get(), "memory", "pids", "cpus", "disk", "tmp", "shm");
+        new Section(
+            "limits", node.get(), "memory", "pids", "cpus", "disk", "tmp", "shm", "open_files");
     Limits usual = Limits.DEFAULT;
     try {
       return new Limits(
@@ -288,7 +289,8 @@ public final class RecipeParser {
           limit(limits, "cpus", Quantity::cpuMillis, usual.cpuMillis()),
           limit(limits, "disk", Quantity::bytes, usual.diskBytes()),
           limit(limits, "tmp", Quantity::bytes, usual.tmpBytes()),
-          limit(limits, "shm", Quantity::bytes, usual.shmBytes()));
+          limit(limits, "shm", Quantity::bytes, usual.shmBytes()),
+          limit(limits, "open_files", Section::integerOf, usual.openFiles()));
     } catch (ForkdException tooSmall) {
       String message = tooSmall.failure().message();
       throw message.startsWith("recipe ") ? tooSmall : YamlReader.at(limits.line(), message);

@@ -9,13 +9,20 @@ package dev.forkd.model;
  * @param diskBytes the writable layer of the root file system
  * @param tmpBytes /tmp
  * @param shmBytes /dev/shm
+ * @param openFiles descriptors of each process; 0 = 65536, or what the host allows
  */
 public record Limits(
-    long memoryBytes, long pids, long cpuMillis, long diskBytes, long tmpBytes, long shmBytes) {
+    long memoryBytes,
+    long pids,
+    long cpuMillis,
+    long diskBytes,
+    long tmpBytes,
+    long shmBytes,
+    long openFiles) {
   private static final long MIB = 1 << 20;
 
   /** What a recipe gets that says nothing. */
-  public static final Limits DEFAULT = new Limits(0, 1024, 0, 1024 * MIB, 512 * MIB, 64 * MIB);
+  public static final Limits DEFAULT = new Limits(0, 1024, 0, 1024 * MIB, 512 * MIB, 64 * MIB, 0);
 
   public Limits {
     check("memory", memoryBytes, 4 * MIB);
@@ -24,6 +31,7 @@ public record Limits(
     check("disk", diskBytes, MIB);
     check("tmp", tmpBytes, MIB);
     check("shm", shmBytes, MIB);
+    check("open_files", openFiles, 64);
   }
 
   private static void check(String name, long value, long least) {
@@ -35,6 +43,11 @@ public record Limits(
 
   /** These limits with another memory limit. */
   public Limits withMemoryBytes(long bytes) {
-    return new Limits(bytes, pids, cpuMillis, diskBytes, tmpBytes, shmBytes);
+    return new Limits(bytes, pids, cpuMillis, diskBytes, tmpBytes, shmBytes, openFiles);
+  }
+
+  /** These limits with another one of open files. */
+  public Limits withOpenFiles(long number) {
+    return new Limits(memoryBytes, pids, cpuMillis, diskBytes, tmpBytes, shmBytes, number);
   }
 }

@@ -34,6 +34,9 @@ import java.util.stream.IntStream;
  * template is shared by all tests of a class, as warming is the dear part.
  */
 public final class Bench implements AutoCloseable {
+  /** Descriptors that a process of the bench's template may have. */
+  static final long OPEN_FILES = 500;
+
   public static final Duration SOON = Duration.ofSeconds(20);
   public static final Tag TAG = new Tag("contract");
 
@@ -113,7 +116,7 @@ public final class Bench implements AutoCloseable {
         warm,
         "/workdir",
         Map.of("RECIPE", "yes"),
-        Limits.DEFAULT,
+        Limits.DEFAULT.withOpenFiles(OPEN_FILES),
         Network.NONE);
   }
 

@@ -32,7 +32,7 @@ public interface LimitContract extends Contract {
     Assumptions.assumeTrue(
         bench().engine().capabilities().pidsLimit(), "this host has no pids controller");
     Limits d = Limits.DEFAULT;
-    Guest guest = limited(new Limits(0, 24, 0, d.diskBytes(), d.tmpBytes(), d.shmBytes()));
+    Guest guest = limited(new Limits(0, 24, 0, d.diskBytes(), d.tmpBytes(), d.shmBytes(), 0));
     String bomb =
         """
         import os, time
@@ -52,7 +52,7 @@ public interface LimitContract extends Contract {
 
   @Test
   default void diskTmpAndShmAreLimited() {
-    Limits limits = new Limits(0, 0, 0, 8 * MIB, 4 * MIB, 2 * MIB);
+    Limits limits = new Limits(0, 0, 0, 8 * MIB, 4 * MIB, 2 * MIB, 0);
     Guest guest = limited(limits);
     for (String file : List.of("/opt/x", "/tmp/x", "/dev/shm/x")) {
       Ran ran = Bench.sh(guest, "head -c 20000000 /dev/zero > " + file);
@@ -61,6 +61,34 @@ public interface LimitContract extends Contract {
     }
     assertThat(Bench.sh(guest, "rm /opt/x && echo room > /opt/y && cat /opt/y").stdout())
         .isEqualTo("room\n");
+  }
+
+  /** By the recipe: see {@link Bench}, whose template has such a limit. */
+  @Test
+  default void openFilesAreLimited() {
+    Guest guest = bench().fork();
+    String most = Long.toString(Bench.OPEN_FILES);
+    assertThat(Bench.sh(guest, "ulimit -Sn; ulimit -Hn").stdout())
+        .isEqualTo(most + "\n" + most + "\n");
+    assertThat(Bench.sh(guest, "ulimit -n 100000").exitCode()).isNotZero();
+    String limits = "__import__('resource').getrlimit(__import__('resource').RLIMIT_NOFILE)";
+    assertThat(Bench.eval(guest, limits)).isEqualTo("(" + most + ", " + most + ")");
+    String opens =
+        """
+        import os
+        n = 0
+        try:
+            while True:
+                os.dup(0)
+                n += 1
+        except OSError as e:
+            print(e.errno, n)
+        """;
+    Program call = new Program.CallCode(opens, List.of());
+    String[] told = Bench.run(guest, call).stdout().strip().split(" ");
+    assertThat(told[0]).isEqualTo("24"); // EMFILE
+    assertThat(Long.parseLong(told[1])).isBetween(Bench.OPEN_FILES / 2, Bench.OPEN_FILES);
+    assertThat(Bench.sh(guest, "echo alive").stdout()).isEqualTo("alive\n");
   }
 
   private Guest limited(Limits limits) {

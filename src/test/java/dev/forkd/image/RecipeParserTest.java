@@ -50,8 +50,7 @@ class RecipeParserTest {
         image: {host: {hide: [/opt/secret]}}
         packages: [python3-numpy, "libc6:amd64"]
         files:
-          - from: tests
-            to: /opt/full/tests/
+          - {from: tests, to: /opt/full/tests/}
           - {from: /etc/hostname, to: /opt/full/name}
         runtime: {language: python, interpreter: /opt/python/bin/python3}
         warm:
@@ -76,6 +75,7 @@ class RecipeParserTest {
         limits:
           memory: 512MiB
           pids: 100
+          open_files: 200
           cpus: 1.5
           disk: 2 GiB
           tmp: 0
@@ -105,7 +105,7 @@ class RecipeParserTest {
                     new Recipe.Hooks("a()\n", "b()", Duration.ofSeconds(2))),
                 "/opt/full",
                 Map.of("PLAIN", "text", "NUMBER", "1.50", "FLAG", "true", "EMPTY", ""),
-                new Limits(512L << 20, 100, 1500, 2L << 30, 0, 1 << 20),
+                new Limits(512L << 20, 100, 1500, 2L << 30, 0, 1 << 20, 200),
                 NetworkPolicy.NONE,
                 4,
                 text,

@@ -25,6 +25,7 @@ final class TemplateFields {
         .integer(FieldKey.UID_BASE, uidBase)
         .text(FieldKey.CWD, "/")
         .text(FieldKey.HOSTNAME, "template")
+        .integer(FieldKey.OPEN_FILES, plan.limits().openFiles())
         .integer(FieldKey.TIMEOUT_MS, plan.warm().deadline().toMillis())
         .text(FieldKey.RUNTIME_DIR, paths.runtimeDir().toString());
     if (plan.runtime().isPresent() && plan.warm().exec()) {

@@ -105,7 +105,8 @@ final class GuestSpec {
         .integer(FieldKey.NETWORK, hasNetwork(plan) ? 1 : 0)
         .integer(FieldKey.DISK_BYTES, plan.limits().diskBytes())
         .integer(FieldKey.TMP_BYTES, plan.limits().tmpBytes())
-        .integer(FieldKey.SHM_BYTES, plan.limits().shmBytes());
+        .integer(FieldKey.SHM_BYTES, plan.limits().shmBytes())
+        .integer(FieldKey.OPEN_FILES, plan.limits().openFiles());
     return new Frame(SPEC_TYPE, 0, fields.build()).encoded();
   }
 

@@ -81,7 +81,7 @@ class PlansTest {
     for (int i = 0; i < 1_000; i++) {
       children.add(new ForkPlan.Child(SandboxId.of(1, i), "0".repeat(32)));
     }
-    Limits limits = new Limits(4 << 20, 5, 10, 1 << 20, 2 << 20, 3 << 20);
+    Limits limits = new Limits(4 << 20, 5, 10, 1 << 20, 2 << 20, 3 << 20, 0);
     Fields fields = TemplateFields.fork("t", new ForkPlan(children, limits, Duration.ofSeconds(3)));
     assertThat(fields.nested(FieldKey.CHILD)).hasSize(1_000);
     assertThat(fields.nested(FieldKey.CHILD).getLast().text(FieldKey.HOSTNAME))

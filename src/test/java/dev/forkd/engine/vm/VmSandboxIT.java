@@ -49,7 +49,7 @@ import org.junit.jupiter.api.io.TempDir;
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 class VmSandboxIT {
   private static final long MIB = 1 << 20;
-  private static final Limits LIMITS = new Limits(0, 1024, 2000, 32 * MIB, 16 * MIB, 16 * MIB);
+  private static final Limits LIMITS = new Limits(0, 1024, 2000, 32 * MIB, 16 * MIB, 16 * MIB, 0);
   private static final Duration LONG = Duration.ofSeconds(60);
   private static final String SERVER =
       """
