@@ -5,9 +5,10 @@
 enum launcher_frame {
   L_HELLO = 0x20, L_TEMPLATE = 0x21, L_DISCARD = 0x22, L_FORK = 0x23, L_DESTROY = 0x24,
   L_LIMIT = 0x25, L_USAGE = 0x26, L_BRANCH = 0x27,
+  L_ADOPT = 0x28, L_STOP = 0x29,
   L_WELCOME = 0xA0, L_LOG = 0xA1, L_TEMPLATE_READY = 0xA2, L_FORKED = 0xA3, L_DESTROYED = 0xA4,
   L_SANDBOX_ENDED = 0xA5, L_RUNTIME_LOST = 0xA6, L_TEMPLATE_ENDED = 0xA7,
-  L_USED = 0xA8,
+  L_USED = 0xA8, L_ADOPTED = 0xA9,
 };
 
 enum zygote_frame {
@@ -31,7 +32,7 @@ enum launcher_key {
   K_RUN_DIR = 64, K_INSTANCE, K_LAYER, K_IDMAP, K_COPY, K_HIDDEN, K_WRITABLE, K_UID_BASE,
   K_MEMORY_BYTES, K_PIDS_MAX, K_CPU_MILLIS, K_DISK_BYTES, K_TMP_BYTES, K_SHM_BYTES, K_TEMPLATE,
   K_CHILD, K_MACHINE_ID, K_OUTCOME, K_RUNTIME_PID, K_OOM_KILLS, K_RUNTIME_DIR, K_HOSTNAME,
-  K_FRONT = 90, K_DELTA = 92, K_RESIDENT, K_WARM,
+  K_FRONT = 90, K_DELTA = 92, K_RESIDENT, K_WARM, K_BUILD,
 };
 
 // Of the name under which a zygote knows a fork that became the zygote of a branch: no sandbox can

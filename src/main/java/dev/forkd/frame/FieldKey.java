@@ -71,6 +71,7 @@ public final class FieldKey {
   public static final int FRONT = 90;
   public static final int DELTA = 92;
   public static final int RESIDENT_BYTES = 93;
+  public static final int BUILD = 95;
 
   private FieldKey() {}
 }
