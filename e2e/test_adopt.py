@@ -263,6 +263,8 @@ def test_a_sandbox_that_ended_meanwhile_is_told(installed):
     assert ids(installed) == mine[1:]
     gone = installed.rest.ok("GET", f"/v1/sandboxes/{mine[0]}")
     assert "daemon" in gone["ended"]
+    told = [(e["kind"], e["subject"]) for e in installed.rest.ok("GET", "/v1/events?limit=100")]
+    assert ("sandbox.ended", mine[0]) in told and ("sandbox.adopted", mine[1]) in told
 
 
 def test_kill_9_at_any_moment_leaves_what_is_listed_and_nothing_else(installed):

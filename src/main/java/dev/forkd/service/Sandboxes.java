@@ -60,22 +60,30 @@ final class Sandboxes {
     List<SandboxRow> journal = parts.registry().sandboxes();
     Leftovers.end(journal.stream().filter(row -> !adopted.containsKey(row.id())).toList());
     List<Sandbox.Running> alive = new ArrayList<>();
+    List<SandboxRow> lost = new ArrayList<>();
     for (SandboxRow row : journal) {
       switch (row.state()) {
         case RUNNING ->
             Optional.ofNullable(adopted.get(row.id()))
                 .map(one -> running(row, one))
                 .ifPresentOrElse(
-                    alive::add, () -> gone.add(row.ended("the daemon that ran it has ended")));
+                    alive::add, () -> lost.add(row.ended("the daemon that ran it has ended")));
         case ENDED -> gone.add(row);
         case CREATING, PARKED -> unknown.add(row.id());
       }
     }
+    gone.addAll(lost);
     synchronized (this) {
       gone.forEach(row -> remember(new Sandbox.Ended(row, 0, SandboxOptions.NONE), unknown));
     }
     parts.registry().journal(gone);
     parts.registry().strike(unknown);
+    parts
+        .registry()
+        .note(
+            lost.stream()
+                .map(row -> parts.event("sandbox.ended", row.id().text(), row.ended()))
+                .toList());
     alive.forEach(this::adopt);
     LOG.info(
         "event=sandboxes_loaded adopted={} ended={} struck={}",
