@@ -132,7 +132,7 @@ static void sooner(int64_t *wake, int64_t at) {
 }
 
 int next_wake(const struct launcher *l, int64_t now) {
-  int64_t wake = -1;
+  int64_t wake = l->orphan_until;
   for (const struct template *t = l->templates; t; t = t->next) {
     if (t->state < T_READY) sooner(&wake, t->deadline);
     if (t->state == T_REMOVING) sooner(&wake, now + BUSY_RETRY_MS);

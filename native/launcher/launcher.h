@@ -22,6 +22,7 @@ enum {
   LOST_TOLD_AFTER_MS = 30,
   BUSY_RETRY_MS = 2,    // of a control group that has a dying process in it
   BUSY_GIVE_UP_MS = 10000,
+  ADOPT_GRACE_MAX_MS = 86400000,
 };
 
 enum sandbox_state {
@@ -134,6 +135,10 @@ struct destroy {
 struct launcher {
   struct channel daemon;
   int signals, run_dir_fd, exe, pid_namespace;
+  int listener;         // for the next daemon; -1: nothing outlives this one
+  int64_t grace_ms;     // without a daemon, 0: none
+  int64_t orphan_until; // when to end without a daemon; -1: there is one
+  char *build;          // of the daemon that started this; another one is refused
   char *run_dir;
   bool stopping;
   struct cgroups cgroups;
@@ -208,6 +213,17 @@ int destroy_begin(struct launcher *l, uint32_t request, char **names, struct err
 void destroy_forget(struct launcher *l, uint32_t serial);
 // Milliseconds until something must be looked at again; -1: nothing.
 int next_wake(const struct launcher *l, int64_t now);
+
+// adopt.c: from one daemon to the next.
+#define ADOPT_SOCKET "launcher.sock"
+// Reads from L_HELLO whether to outlive the daemon.
+int adopt_prepare(struct launcher *l, const struct frame *hello, struct error *e);
+// The daemon does not listen any more.
+void daemon_gone(struct launcher *l);
+void adopt_accept(struct launcher *l);
+// L_ADOPT: checks, and answers with all that can be taken over.
+int adopt_begin(struct launcher *l, const struct frame *f, struct error *e);
+void adopt_tick(struct launcher *l, int64_t now);
 
 // probe.c: what this kernel can do, as JSON for L_WELCOME.
 void probe_report(const struct launcher *l, char *json, size_t size);

@@ -18,7 +18,7 @@
 #include "launcher.h"
 #include "sys.h"
 
-enum { FIXED_POLLS = 3, POLLS_PER_TEMPLATE = 5, POLLS_MAX = FIXED_POLLS + 5 * TEMPLATES_MAX,
+enum { FIXED_POLLS = 4, POLLS_PER_TEMPLATE = 5, POLLS_MAX = FIXED_POLLS + 5 * TEMPLATES_MAX,
        STOP_WAIT_MS = 30000 };
 
 static void stop(struct launcher *l) {
@@ -31,17 +31,17 @@ static void serve_daemon(struct launcher *l) {
   struct frame f;
   int state;
   if (channel_read(&l->daemon, &e) < 0) {
-    stop(l);
+    daemon_gone(l);
     return;
   }
-  while (!l->stopping && (state = channel_frame(&l->daemon, &f, &e)) != 0) {
+  while (!l->stopping && l->daemon.in >= 0 && (state = channel_frame(&l->daemon, &f, &e)) != 0) {
     if (state < 0) {
       dprintf(2, "event=bad_frame message=\"%s\"\n", e.message);
-      stop(l);
+      daemon_gone(l);
       return;
     }
     serve_request(l, &f);
-    channel_done(&l->daemon, &f);
+    if (l->daemon.in >= 0) channel_done(&l->daemon, &f);
   }
 }
 
@@ -71,6 +71,7 @@ static nfds_t fill(struct launcher *l, struct pollfd *fds) {
   add(fds, &n, l->stopping || full ? -1 : l->daemon.in, POLLIN);
   add(fds, &n, channel_wants_write(&l->daemon) ? l->daemon.out : -1, POLLOUT);
   add(fds, &n, l->signals, POLLIN);
+  add(fds, &n, l->stopping || l->daemon.in >= 0 ? -1 : l->listener, POLLIN);
   for (struct template *t = l->templates; t; t = t->next) {
     short zygote = channel_events(&t->zygote_channel) | (wants_to_enter(t) ? POLLOUT : 0);
     add(fds, &n, full ? -1 : t->log, POLLIN);
@@ -135,8 +136,10 @@ static int run(struct launcher *l) {
     for (struct template *t = l->templates; t; t = t->next, at += POLLS_PER_TEMPLATE)
       serve_template(l, t, fds + at);
     if (fds[2].revents) serve_signal(l);
-    if (fds[1].revents & POLLERR) stop(l); // the daemon does not listen any more
-    if (fds[0].revents) serve_daemon(l);
+    if (fds[1].revents & POLLERR) daemon_gone(l);
+    if (fds[0].revents && l->daemon.in >= 0) serve_daemon(l);
+    if (fds[3].revents) adopt_accept(l);
+    adopt_tick(l, now_ms());
     tick(l);
   }
   return 0;
@@ -174,7 +177,7 @@ static int prepare(struct launcher *l, struct error *e) {
 int main(int argc, char **argv) {
   if (argc == 1 && strcmp(argv[0], HOLDER_NAME) == 0) holder_main();
   struct error e;
-  struct launcher l = {.run_dir_fd = -1};
+  struct launcher l = {.run_dir_fd = -1, .listener = -1, .orphan_until = -1};
   for (int c = 0; c < C_COUNT; c++) l.cgroups.base[c] = l.cgroups.parent[c] = -1;
   sys_name("forkd-launcher");
   umask(0077);
@@ -183,7 +186,9 @@ int main(int argc, char **argv) {
     return 1;
   }
   int status = run(&l);
+  if (l.listener >= 0) unlink(ADOPT_SOCKET);
   cgroups_close(&l.cgroups);
   free(l.run_dir);
+  free(l.build);
   return status;
 }

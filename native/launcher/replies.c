@@ -8,7 +8,11 @@
 
 static void finish(struct launcher *l, struct frame_writer *w) {
   struct error e;
-  if (frame_end(w, &e) == 0) return;
+  if (frame_end(w, &e) == 0) {
+    // Nobody listens: the next daemon asks for a list.
+    if (l->daemon.out < 0) l->daemon.output.length = 0;
+    return;
+  }
   // A lost answer would leave the daemon waiting; it restarts a launcher that ends.
   dprintf(2, "event=reply_failed message=\"%s\"\n", e.message);
   l->stopping = true;

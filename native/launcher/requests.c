@@ -59,6 +59,7 @@ static int hello(struct launcher *l, const struct frame *f, struct error *e) {
   if (required_text(f, K_RUN_DIR, "run_dir", &run_dir, e) < 0) return -1;
   if (required_text(f, K_INSTANCE, "instance", &instance, e) < 0) return -1;
   if (check_instance(instance, e) < 0 || enter_run_dir(l, run_dir, e) < 0) return -1;
+  if (adopt_prepare(l, f, e) < 0) return -1;
   cgroups_open(&l->cgroups, instance);
   probe_report(l, report, sizeof report);
   struct frame_writer w = frame_begin(&l->daemon.output, L_WELCOME, f->id);
@@ -131,6 +132,10 @@ void serve_request(struct launcher *l, const struct frame *f) {
     l->stopping = true; // not a daemon of ours
     return;
   }
+  if (l->orphan_until >= 0 && f->type != L_ADOPT && f->type != L_STOP) {
+    daemon_gone(l); // not before it has been let in
+    return;
+  }
   cgroups_retry(&l->cgroups);
   switch (f->type) {
     case L_HELLO: done = hello(l, f, &e); break;
@@ -141,6 +146,8 @@ void serve_request(struct launcher *l, const struct frame *f) {
     case L_LIMIT: done = set_limit(l, f, &e); break;
     case L_USAGE: done = tell_usage(l, f, &e); break;
     case L_BRANCH: done = branch_begin(l, f, &e); break;
+    case L_ADOPT: done = adopt_begin(l, f, &e); break;
+    case L_STOP: l->stopping = true; return;
     default:
       dprintf(2, "event=unknown_request type=0x%02x\n", f->type);
       l->stopping = true;

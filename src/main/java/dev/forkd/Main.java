@@ -177,6 +177,9 @@ public final class Main {
         ready(directory, api.port());
         told.await();
         LOG.info("event=stopping");
+        if (config.keepOnStop()) {
+          forkd.leave();
+        }
         trim.ifPresent(HeapTrim::close);
         relay.close();
         Files.deleteIfExists(directory.pidFile());
@@ -228,7 +231,8 @@ public final class Main {
                   wiring.home().resolve("native/build/forkd-launcher"),
                   wiring.home().resolve("python"),
                   directory.agents(),
-                  directory.instance()));
+                  directory.instance()),
+              config.adoptGrace());
       Path state = directory.state();
       Engine vm =
           new VmEngine(VmPaths.of(wiring.home(), state, directory.run(), directory.instance()));

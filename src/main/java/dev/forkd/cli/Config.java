@@ -1,5 +1,7 @@
 package dev.forkd.cli;
 
+import java.time.Duration;
+
 /**
  * Configuration of a daemon: defaults, overridden by FORKD_* variables, overridden by flags. The
  * flags of {@link Serve} are the list of all there is. Empty text stands for absence; values are
@@ -13,6 +15,8 @@ package dev.forkd.cli;
  * @param auditLog file with a line for each request; "" = in the state directory, "none" = no log
  * @param branchConcurrency branches that may be made at once
  * @param memoryBudgetMib of all sandboxes together, in MiB; 0 = none
+ * @param adoptGrace how long sandboxes of the process engine live on without a daemon; zero = not
+ * @param keepOnStop leave them to the next daemon on SIGTERM, too
  */
 public record Config(
     Directories directories,
@@ -22,12 +26,14 @@ public record Config(
     String tlsKey,
     String auditLog,
     int branchConcurrency,
-    int memoryBudgetMib) {
+    int memoryBudgetMib,
+    Duration adoptGrace,
+    boolean keepOnStop) {
   /** Where a daemon listens that nobody told otherwise. */
   static final String DEFAULT_BIND = "127.0.0.1:8889";
 
   /** Of a service that nobody is to reach. */
   public static Config quiet(Directories directories) {
-    return new Config(directories, "none", "", "", "", "none", 1, 0);
+    return new Config(directories, "none", "", "", "", "none", 1, 0, Duration.ZERO, false);
   }
 }

@@ -2,6 +2,7 @@ package dev.forkd.cli;
 
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
+import java.time.Duration;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -19,6 +20,8 @@ import picocli.CommandLine.Option;
 final class Serve implements Callable<Integer> {
   static final String NEEDS_ROOT =
       "forkd makes namespaces, mounts and cgroups, which takes root: run it with sudo";
+
+  private static final int MAX_GRACE = 86_400;
 
   @Option(
       names = "--state-dir",
@@ -77,6 +80,22 @@ final class Serve implements Callable<Integer> {
               + " 0, none [FORKD_MEMORY_BUDGET].")
   private String memoryBudget = "";
 
+  @Option(
+      names = "--adopt-grace",
+      paramLabel = "SECONDS",
+      description =
+          "Sandboxes of the process engine outlive a daemon that is killed for so long, and the"
+              + " next one takes them over; default 0, they end with it [FORKD_ADOPT_GRACE].")
+  private String adoptGrace = "";
+
+  @Option(
+      names = "--on-stop",
+      paramLabel = "end|keep",
+      description =
+          "What SIGTERM does to them: end them, or leave them to the next daemon; default end"
+              + " [FORKD_ON_STOP].")
+  private String onStop = "";
+
   @Mixin private Cli.Help help = new Cli.Help();
 
   private final Session session;
@@ -102,7 +121,9 @@ final class Serve implements Callable<Integer> {
             path(or(tlsKey, "FORKD_TLS_KEY", "")),
             auditLog(or(auditLog, "FORKD_AUDIT_LOG", "")),
             count("--branch-concurrency", or(branchConcurrency, "FORKD_BRANCH_CONCURRENCY", "4")),
-            mebibytes(or(memoryBudget, "FORKD_MEMORY_BUDGET", "0")));
+            mebibytes(or(memoryBudget, "FORKD_MEMORY_BUDGET", "0")),
+            grace(or(adoptGrace, "FORKD_ADOPT_GRACE", "0")),
+            keeps(or(onStop, "FORKD_ON_STOP", "end")));
     return session.wiring().serve(config, session.console());
   }
 
@@ -121,6 +142,23 @@ final class Serve implements Callable<Integer> {
           "--memory-budget is \"" + text + "\"; give a number of MiB, or 0 for none");
     }
     return Integer.parseInt(text);
+  }
+
+  private static Duration grace(String text) {
+    if (!text.matches("0|[1-9][0-9]{0,4}") || Integer.parseInt(text) > MAX_GRACE) {
+      throw new ForkdException(
+          FailureKind.INVALID,
+          "--adopt-grace is \"" + text + "\"; give a number of seconds, 0 to " + MAX_GRACE);
+    }
+    return Duration.ofSeconds(Integer.parseInt(text));
+  }
+
+  private static boolean keeps(String text) {
+    if (!text.equals("end") && !text.equals("keep")) {
+      throw new ForkdException(
+          FailureKind.INVALID, "--on-stop is \"" + text + "\"; give end or keep");
+    }
+    return text.equals("keep");
   }
 
   private static int count(String option, String text) {

@@ -4,6 +4,7 @@ import dev.forkd.model.EngineName;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.Network;
+import java.util.List;
 import java.util.Set;
 import java.util.function.Consumer;
 
@@ -38,6 +39,38 @@ public interface Engine extends AutoCloseable {
    * that were written down have ended by then.
    */
   default void recover() {}
+
+  /**
+   * Live templates that an earlier daemon left, once: whoever asks has to {@link #adopt} them, and
+   * then to {@link #endSurvivors}.
+   */
+  default List<Survivor> survivors() {
+    return List.of();
+  }
+
+  /**
+   * Takes over a template.
+   *
+   * @param plan it was warmed by
+   */
+  default Template adopt(Survivor survivor, WarmPlan plan) {
+    throw new ForkdException(FailureKind.UNSUPPORTED, "nothing outlives its daemon here");
+  }
+
+  /** Ends what was left and has not been adopted. */
+  default void endSurvivors() {}
+
+  /**
+   * Closes the engine for a next daemon: where it can, templates and sandboxes live on for a time.
+   */
+  default void leave() {
+    close();
+  }
+
+  /** Whether {@link #leave} keeps sandboxes. */
+  default boolean keeps() {
+    return false;
+  }
 
   /**
    * Removes what it has made of images other than these, and of their layers, for itself.

@@ -72,6 +72,7 @@ public final class FieldKey {
   public static final int DELTA = 92;
   public static final int RESIDENT_BYTES = 93;
   public static final int OPEN_FILES = 95;
+  public static final int BUILD = 96;
 
   private FieldKey() {}
 }

@@ -50,6 +50,8 @@ public final class FrameType {
   public static final int L_LIMIT = 0x25;
   public static final int L_USAGE = 0x26;
   public static final int L_BRANCH = 0x27;
+  public static final int L_ADOPT = 0x28;
+  public static final int L_STOP = 0x29;
 
   // Launcher channel, launcher to daemon.
   public static final int L_WELCOME = 0xA0;

@@ -3,11 +3,13 @@ package dev.forkd.host;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalLong;
+import java.util.stream.Stream;
 
 /** Readers of {@code /proc} (proc(5)). */
 public final class Proc {
@@ -42,6 +44,18 @@ public final class Proc {
       }
     }
     return new Memory(rss, pss, unique);
+  }
+
+  /**
+   * Whether the process can reach anything but itself: its network has more than a loopback device.
+   * True when that cannot be known, as of a process that has ended.
+   */
+  public static boolean hasNetwork(long pid) {
+    try (Stream<String> lines = Files.lines(ROOT.resolve(pid + "/net/dev"))) {
+      return lines.skip(2).map(String::strip).anyMatch(line -> !line.startsWith("lo:"));
+    } catch (IOException | UncheckedIOException e) {
+      return true;
+    }
   }
 
   /**

@@ -102,14 +102,24 @@ public final class Subprocess implements AutoCloseable {
             : "ended with exit code " + value);
   }
 
-  @Override
-  public void close() {
+  /** Asks it to end, by SIGTERM; {@link #close} waits for that. */
+  public void terminate() {
+    process.destroy();
+  }
+
+  /** Closes its stdin, and leaves it to itself. */
+  public void letGo() {
     try {
       process.getOutputStream().close();
     } catch (IOException e) {
       // The pipe was broken already: the process is ending by itself.
       LOG.debug("event=stdin_close_failed name={} pid={} error=\"{}\"", name, pid(), e.toString());
     }
+  }
+
+  @Override
+  public void close() {
+    letGo();
     if (!waitFor(grace)) {
       process.destroy();
       if (!waitFor(grace)) {

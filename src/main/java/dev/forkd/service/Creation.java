@@ -122,7 +122,7 @@ final class Creation implements Snapshots.Warmer {
   }
 
   /** The recipe as it was when the snapshot was made, as far as that is known. */
-  private static Recipe recipe(SnapshotRow row) {
+  static Recipe recipe(SnapshotRow row) {
     return row.warmScript()
         .map(script -> RecipeParser.parseAgain(row.recipe(), row.baseDir(), script))
         .orElseGet(() -> RecipeParser.parse(row.recipe(), row.baseDir()));

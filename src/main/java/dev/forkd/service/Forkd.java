@@ -1,6 +1,7 @@
 package dev.forkd.service;
 
 import dev.forkd.engine.Engine;
+import dev.forkd.model.EngineName;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.Request;
@@ -32,12 +33,15 @@ public final class Forkd implements AutoCloseable {
   private final Workspaces workspaces;
   private final Waits waits;
   private final Reaper reaper;
+  private final Warming warming;
+  private final Forks forks;
+  private volatile boolean leaving;
 
   private Forkd(Parts parts) {
     this.parts = parts;
-    Forks forks = new Forks(parts);
+    this.forks = new Forks(parts);
     this.admission = forks.admission();
-    Warming warming = new Warming(parts, forks);
+    this.warming = new Warming(parts, forks);
     this.creation = new Creation(parts, warming);
     this.snapshots = new Snapshots(parts, creation);
     this.sandboxes = new Sandboxes(parts, snapshots, metrics);
@@ -56,9 +60,12 @@ public final class Forkd implements AutoCloseable {
     Forkd forkd = new Forkd(parts);
     parts.files().sweep();
     forkd.snapshots.load();
-    forkd.sandboxes.load();
+    Adoption adoption = Adoption.of(parts, forkd.snapshots, forkd.warming);
+    forkd.sandboxes.load(adoption.sandboxes());
+    forkd.forks.adopted(adoption.sandboxes().keySet());
     parts.engines().values().forEach(Forkd::recover);
     forkd.workspaces.load();
+    adoption.install();
     forkd.removeUnusedImages();
     return forkd;
   }
@@ -212,6 +219,15 @@ public final class Forkd implements AutoCloseable {
     return parts.instance();
   }
 
+  /** From now on {@link #close} leaves to the next daemon what its engine can keep. */
+  public void leave() {
+    leaving = true;
+  }
+
+  private boolean kept(EngineName engine) {
+    return leaving && parts.engine(engine).keeps();
+  }
+
   /** Destroys every sandbox, ends every template and engine. The registry stays the caller's. */
   @Override
   public void close() {
@@ -219,13 +235,13 @@ public final class Forkd implements AutoCloseable {
     reaper.close();
     branches.refuse();
     try {
-      sandboxes.close();
+      sandboxes.close(this::kept);
     } finally {
       try {
         branches.close();
-        snapshots.close();
+        snapshots.close(this::kept);
       } finally {
-        Together.each(parts.engines().values(), Engine::close);
+        Together.each(parts.engines().values(), leaving ? Engine::leave : Engine::close);
       }
     }
     LOG.info("event=service_closed ms={}", Durations.millisSince(began));

@@ -16,6 +16,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -31,6 +32,7 @@ final class Forks {
   private final Admission admission;
   private final SecureRandom random = new SecureRandom();
   private final AtomicLong sequence = new AtomicLong();
+  private volatile Set<SandboxId> adopted = Set.of();
 
   Forks(Parts parts) {
     this.parts = parts;
@@ -49,7 +51,7 @@ final class Forks {
     List<ForkPlan.Child> children = new ArrayList<>(n);
     List<SandboxRow> rows = new ArrayList<>(n);
     for (int i = 0; i < n; i++) {
-      SandboxId id = SandboxId.of(now, sequence.getAndIncrement());
+      SandboxId id = nextId(now);
       children.add(new ForkPlan.Child(id, machineId()));
       rows.add(SandboxRow.planned(id, tag, now, engine, limits.memoryBytes() / MIB));
     }
@@ -69,6 +71,19 @@ final class Forks {
       }
       throw e;
     }
+  }
+
+  private SandboxId nextId(long now) {
+    SandboxId id = SandboxId.of(now, sequence.getAndIncrement());
+    while (adopted.contains(id)) {
+      id = SandboxId.of(now, sequence.getAndIncrement());
+    }
+    return id;
+  }
+
+  /** These ids are taken, by sandboxes of an earlier daemon that may have given them just now. */
+  void adopted(Set<SandboxId> ids) {
+    adopted = Set.copyOf(ids);
   }
 
   /** What is let in. */

@@ -25,6 +25,17 @@ final class Lifetime {
     this.options = options;
   }
 
+  /** Of a sandbox that was taken over; it is used at this moment. */
+  Lifetime(SandboxOptions options, long sinceNanos) {
+    this.options = options;
+    this.since = Math.min(sinceNanos, System.nanoTime());
+  }
+
+  /** When its time to live began, on the monotonic clock, which all processes of a boot share. */
+  synchronized long sinceNanos() {
+    return since;
+  }
+
   synchronized SandboxOptions options() {
     return options;
   }

@@ -1,5 +1,6 @@
 package dev.forkd.service;
 
+import dev.forkd.model.EngineName;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.Request;
@@ -9,6 +10,7 @@ import dev.forkd.model.SandboxInfo;
 import dev.forkd.model.SandboxOptions;
 import dev.forkd.model.Tag;
 import dev.forkd.store.SandboxRow;
+import dev.forkd.store.Terms;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -49,27 +51,72 @@ final class Sandboxes {
   }
 
   /**
-   * Takes over the journal of earlier daemons: their sandboxes died with their launcher, so those
-   * that somebody was given are remembered as ended and the rest is struck out.
+   * Takes over the journal of earlier daemons. Of those that somebody was given the adopted ones
+   * run on and the others are remembered as ended; the rest is struck out.
    */
-  void load() {
+  void load(Map<SandboxId, Adoption.Adopted> adopted) {
     List<SandboxRow> gone = new ArrayList<>();
     List<SandboxId> unknown = new ArrayList<>();
     List<SandboxRow> journal = parts.registry().sandboxes();
-    Leftovers.end(journal);
+    Leftovers.end(journal.stream().filter(row -> !adopted.containsKey(row.id())).toList());
+    List<Sandbox.Running> alive = new ArrayList<>();
+    List<SandboxRow> lost = new ArrayList<>();
     for (SandboxRow row : journal) {
       switch (row.state()) {
-        case RUNNING -> gone.add(row.ended("the daemon that ran it has ended"));
+        case RUNNING ->
+            Optional.ofNullable(adopted.get(row.id()))
+                .map(one -> running(row, one))
+                .ifPresentOrElse(
+                    alive::add, () -> lost.add(row.ended("the daemon that ran it has ended")));
         case ENDED -> gone.add(row);
         case CREATING, PARKED -> unknown.add(row.id());
       }
     }
+    gone.addAll(lost);
     synchronized (this) {
       gone.forEach(row -> remember(new Sandbox.Ended(row, 0, SandboxOptions.NONE), unknown));
     }
     parts.registry().journal(gone);
     parts.registry().strike(unknown);
-    LOG.info("event=sandboxes_loaded ended={} struck={}", gone.size(), unknown.size());
+    parts
+        .registry()
+        .note(
+            lost.stream()
+                .map(row -> parts.event("sandbox.ended", row.id().text(), row.ended()))
+                .toList());
+    alive.forEach(this::adopt);
+    LOG.info(
+        "event=sandboxes_loaded adopted={} ended={} struck={}",
+        alive.size(),
+        gone.size(),
+        unknown.size());
+  }
+
+  private static Sandbox.Running running(SandboxRow row, Adoption.Adopted adopted) {
+    Terms terms = adopted.terms();
+    Lifetime lifetime = new Lifetime(terms.options(), terms.sinceNanos());
+    return new Sandbox.Running(row, adopted.guest(), adopted.template(), terms.readyMs(), lifetime);
+  }
+
+  private void adopt(Sandbox.Running running) {
+    SandboxRow row = running.row();
+    synchronized (this) {
+      running.template().acquire();
+      sandboxes.put(row.id(), running);
+      snapshots.sandboxes(row.tag(), 1);
+    }
+    parts.registry().note(parts.event("sandbox.adopted", row.id().text(), "from " + row.tag()));
+    hearEnd(running);
+  }
+
+  private void hearEnd(Sandbox.Running running) {
+    running.guest().ended().thenAccept(why -> Thread.startVirtualThread(() -> ended(running, why)));
+  }
+
+  private static Terms terms(Sandbox.Running running) {
+    Lifetime lifetime = running.lifetime();
+    return new Terms(
+        running.row().id(), lifetime.options(), lifetime.sinceNanos(), running.readyMs());
   }
 
   /** Those that the filter shows, ordered by id. */
@@ -140,12 +187,8 @@ final class Sandboxes {
       }
     }
     created(batch);
-    for (Sandbox.Running running : batch) {
-      running
-          .guest()
-          .ended()
-          .thenAccept(why -> Thread.startVirtualThread(() -> ended(running, why)));
-    }
+    parts.registry().terms(batch.stream().map(Sandboxes::terms).toList());
+    batch.forEach(this::hearEnd);
     return batch.stream().map(Sandbox::info).toList();
   }
 
@@ -184,6 +227,7 @@ final class Sandboxes {
     Sandbox.Running running = running(request.id());
     SandboxOptions now = running.options();
     running.lifetime().renew(request.ttl().orElse(now.ttl()), request.idle().orElse(now.idle()));
+    parts.registry().terms(List.of(terms(running)));
     parts.registry().note(parts.event("sandbox.renewed", request.id().text(), ""));
     return get(request.id());
   }
@@ -298,12 +342,12 @@ final class Sandboxes {
     destroyEach(running(row -> row.tag().equals(tag)));
   }
 
-  /** Destroys everything; nothing new is taken. */
-  void close() {
+  /** Destroys everything but what engines keep; nothing new is taken. */
+  void close(Predicate<EngineName> kept) {
     synchronized (this) {
       closed = true;
     }
-    destroyEach(running(row -> true));
+    destroyEach(running(row -> !kept.test(row.engine())));
   }
 
   private void destroyEach(Collection<SandboxId> ids) {

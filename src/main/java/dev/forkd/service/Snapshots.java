@@ -1,5 +1,6 @@
 package dev.forkd.service;
 
+import dev.forkd.model.EngineName;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.RootImage;
@@ -15,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.function.Predicate;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -250,8 +252,15 @@ final class Snapshots {
     }
   }
 
+  /** Takes over the live template of a snapshot from an earlier daemon. */
+  synchronized void adopted(Tag tag, WarmTemplate template) {
+    install(Optional.ofNullable(snapshots.get(tag)).orElseThrow(), template);
+    parts.registry().note(parts.event("template.adopted", tag.text(), ""));
+  }
+
   private void install(Snapshot snapshot, WarmTemplate template) {
     snapshot.live = Optional.of(template);
+    parts.registry().template(snapshot.row.tag(), template.template().name());
     template
         .template()
         .ended()
@@ -355,16 +364,18 @@ final class Snapshots {
     }
   }
 
-  /** No new forks, and every template ended. */
-  void close() {
+  /** No new forks, and every template ended but those of engines that keep them. */
+  void close(Predicate<EngineName> kept) {
     List<WarmTemplate> live = new ArrayList<>();
+    List<WarmTemplate> left = new ArrayList<>();
     synchronized (this) {
       closed = true;
       for (Snapshot snapshot : snapshots.values()) {
-        snapshot.live.ifPresent(live::add);
+        snapshot.live.ifPresent((kept.test(snapshot.row.engine()) ? left : live)::add);
         snapshot.live = Optional.empty();
       }
     }
+    Together.each(left, template -> template.pool().close());
     Together.each(live, WarmTemplate::retire);
   }
 

@@ -2,6 +2,7 @@ package dev.forkd.service;
 
 import dev.forkd.engine.Engine;
 import dev.forkd.engine.RestorePlan;
+import dev.forkd.engine.Survivor;
 import dev.forkd.engine.Template;
 import dev.forkd.engine.WarmPlan;
 import dev.forkd.image.ImageListener;
@@ -57,6 +58,13 @@ final class Warming {
     WarmTemplate warm =
         live(tag, engineName, recipe, template, WarmTemplate.Base.image(image.digest()));
     return new Warmed(warm, image.digest(), millis);
+  }
+
+  /** A template that an earlier daemon left, with an empty pool. */
+  WarmTemplate adopt(SnapshotRow row, Recipe recipe, RootImage image, Survivor survivor) {
+    Template template = parts.engine(row.engine()).adopt(survivor, plan(row.tag(), recipe, image));
+    WarmTemplate.Base base = WarmTemplate.Base.image(image.digest());
+    return live(row.tag(), row.engine(), recipe, template, base);
   }
 
   /** Makes a branch live again from its files; nothing is left when it throws. */

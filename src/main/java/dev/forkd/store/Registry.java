@@ -15,8 +15,11 @@ import java.time.Duration;
 import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Function;
+import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -104,6 +107,56 @@ public final class Registry implements AutoCloseable {
     log.written();
   }
 
+  /** What is known of the sandboxes that somebody was given, by id. */
+  public Map<SandboxId, Terms> terms() {
+    return database.query("SELECT * FROM terms", statement -> {}, TermsTable::read).stream()
+        .collect(Collectors.toMap(Terms::id, Function.identity()));
+  }
+
+  /** Writes down what the next daemon must know; where that fails they end with this one. */
+  public void terms(Collection<Terms> all) {
+    attempt("terms of " + all, () -> database.quick(connection -> TermsTable.put(connection, all)));
+  }
+
+  /** The live template of each snapshot that had one, by tag. */
+  public Map<Tag, String> templates() {
+    return database
+        .query(
+            "SELECT tag, name FROM templates",
+            statement -> {},
+            row -> Map.entry(new Tag(row.getString("tag")), row.getString("name")))
+        .stream()
+        .collect(Collectors.toMap(Map.Entry::getKey, Map.Entry::getValue));
+  }
+
+  /** Notes the live template of a snapshot. Where that fails it ends with this daemon. */
+  public void template(Tag tag, String name) {
+    attempt(
+        "template of " + tag,
+        () ->
+            database.quick(connection ->
+                Database.execute(
+                    connection,
+                    "INSERT OR REPLACE INTO templates (tag, name) VALUES (?,?)",
+                    statement -> {
+                      statement.setString(1, tag.text());
+                      statement.setString(2, name);
+                    })));
+  }
+
+  /** Forgets the live templates of all snapshots but these. */
+  public void retainTemplates(Collection<Tag> kept) {
+    List<Tag> gone = templates().keySet().stream().filter(tag -> !kept.contains(tag)).toList();
+    database.quick(connection -> {
+      for (Tag tag : gone) {
+        Database.execute(
+            connection,
+            "DELETE FROM templates WHERE tag = ?",
+            statement -> statement.setString(1, tag.text()));
+      }
+    });
+  }
+
   /** The whole sandbox journal, ordered by id. */
   public List<SandboxRow> sandboxes() {
     return database.query(
@@ -144,8 +197,13 @@ public final class Registry implements AutoCloseable {
   }
 
   private static void delete(Connection connection, List<SandboxId> ids) throws SQLException {
-    try (PreparedStatement statement =
-        connection.prepareStatement("DELETE FROM sandboxes WHERE id = ?")) {
+    delete(connection, "DELETE FROM sandboxes WHERE id = ?", ids);
+    delete(connection, "DELETE FROM terms WHERE id = ?", ids);
+  }
+
+  private static void delete(Connection connection, String sql, List<SandboxId> ids)
+      throws SQLException {
+    try (PreparedStatement statement = connection.prepareStatement(sql)) {
       for (SandboxId id : ids) {
         statement.setString(1, id.text());
         statement.addBatch();

@@ -74,6 +74,22 @@ final class Schema {
             netns INTEGER NOT NULL,
             memory_limit_mib INTEGER NOT NULL
           ) STRICT
+          """,
+          // What the next daemon takes over from this one.
+          """
+          CREATE TABLE templates (
+            tag TEXT PRIMARY KEY,
+            name TEXT NOT NULL
+          ) STRICT;
+          CREATE TABLE terms (
+            id TEXT PRIMARY KEY,
+            name TEXT NOT NULL,
+            labels TEXT NOT NULL,
+            ttl_ms INTEGER NOT NULL,
+            idle_ms INTEGER NOT NULL,
+            since_nanos INTEGER NOT NULL,
+            ready_micros INTEGER NOT NULL
+          ) STRICT
           """);
 
   private Schema() {}

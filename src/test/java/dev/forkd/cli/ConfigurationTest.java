@@ -70,7 +70,7 @@ final class ConfigurationTest {
         .isEqualTo(
             "Config[directories=Directories[state=/s, run=/r], bind=127.0.0.1:8889,"
                 + " tokenFile=/token, tlsCert=, tlsKey=, auditLog=, branchConcurrency=4,"
-                + " memoryBudgetMib=0]\n");
+                + " memoryBudgetMib=0, adoptGrace=PT0S, keepOnStop=false]\n");
     captured.out.reset();
     captured.env.put("FORKD_BIND", "none");
     captured.run("serve", "--tls-cert", "/c", "--tls-key", "/k");
@@ -87,6 +87,16 @@ final class ConfigurationTest {
     captured.env.remove("FORKD_BRANCH_CONCURRENCY");
     assertThat(captured.run("serve")).isEqualTo(2);
     assertThat(captured.err()).contains("--memory-budget is \"8GiB\"");
+    captured.env.remove("FORKD_MEMORY_BUDGET");
+    captured.out.reset();
+    captured.env.put("FORKD_ADOPT_GRACE", "300");
+    captured.run("serve", "--on-stop", "keep");
+    assertThat(captured.out()).contains("adoptGrace=PT5M, keepOnStop=true");
+    captured.env.put("FORKD_ADOPT_GRACE", "86401");
+    assertThat(captured.run("serve")).isEqualTo(2);
+    assertThat(captured.err()).contains("--adopt-grace is \"86401\"");
+    assertThat(captured.run("serve", "--adopt-grace", "1", "--on-stop", "x")).isEqualTo(2);
+    assertThat(captured.err()).contains("--on-stop is \"x\"");
   }
 
   @Test

@@ -24,6 +24,9 @@ final class Family implements LauncherClient.Listener {
   private final Map<String, Fate> sandboxes = new ConcurrentHashMap<>();
   private final Map<String, Fate> templates = new ConcurrentHashMap<>();
 
+  /** Ends of templates that were told before the template was registered: of found ones. */
+  private final Map<String, Fields> early = new ConcurrentHashMap<>();
+
   /**
    * Registers sandboxes before they are asked for, so that no event about them is missed.
    *
@@ -50,6 +53,7 @@ final class Family implements LauncherClient.Listener {
   Fate addTemplate(String name, String subject, long memoryLimit) {
     Fate fate = new Fate(subject, memoryLimit);
     templates.put(name, fate);
+    Optional.ofNullable(early.remove(name)).ifPresent(fate::tellEnded);
     return fate;
   }
 
@@ -75,9 +79,15 @@ final class Family implements LauncherClient.Listener {
       case FrameType.RUNTIME_LOST ->
           Optional.ofNullable(sandboxes.get(name)).ifPresent(fate -> fate.tellRuntimeEnded(fields));
       case FrameType.TEMPLATE_ENDED ->
-          Optional.ofNullable(templates.get(name)).ifPresent(fate -> fate.tellEnded(fields));
+          Optional.ofNullable(templates.get(name))
+              .ifPresentOrElse(fate -> fate.tellEnded(fields), () -> tooEarly(name, fields));
       default -> LOG.warn("event=launcher_event_unknown type={}", frame.type());
     }
+  }
+
+  private void tooEarly(String name, Fields fields) {
+    early.put(name, fields);
+    Optional.ofNullable(templates.get(name)).ifPresent(fate -> fate.tellEnded(fields));
   }
 
   private static String word(int type) {

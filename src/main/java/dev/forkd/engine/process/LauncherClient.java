@@ -14,6 +14,7 @@ import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import java.io.IOException;
+import java.nio.channels.SocketChannel;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -37,9 +38,12 @@ final class LauncherClient implements AutoCloseable {
   private static final Duration HELLO_WAIT = Duration.ofSeconds(10);
   private static final Duration WRITE_WAIT = Duration.ofSeconds(30);
   private static final Duration END_OTHERS_WAIT = Duration.ofSeconds(30);
+  private static final Duration DISMISS_WAIT = Duration.ofSeconds(35);
   private static final Duration END_WAIT = Duration.ofSeconds(2);
+  private static final Duration READER_WAIT = END_WAIT.multipliedBy(2);
 
-  private final Subprocess process;
+  private final LauncherPeer process;
+  private final boolean outlives;
   private final FrameWriter writer;
   private final Listener listener;
   private final Map<Integer, LauncherCall> open = new ConcurrentHashMap<>();
@@ -56,8 +60,9 @@ final class LauncherClient implements AutoCloseable {
     void ended(Failure reason);
   }
 
-  private LauncherClient(Subprocess process, Listener listener) {
+  private LauncherClient(LauncherPeer process, boolean outlives, Listener listener) {
     this.process = process;
+    this.outlives = outlives;
     this.writer = new FrameWriter(process.stdin());
     this.listener = listener;
   }
@@ -68,19 +73,22 @@ final class LauncherClient implements AutoCloseable {
   /**
    * Starts a launcher and greets it.
    *
+   * @param grace how long it outlives a daemon that goes away; zero = not at all
    * @throws ForkdException UNSUPPORTED when it cannot be executed or cannot work on this host
    */
-  static Greeted start(ProcessPaths paths, Listener listener) {
+  static Greeted start(ProcessPaths paths, Duration grace, Listener listener) {
     Subprocess process = Subprocess.start(List.of(paths.launcher().toString()), Map.of(), GRACE);
-    LauncherClient client = new LauncherClient(process, listener);
-    // A platform thread: a blocked read of a pipe would hold a carrier of the virtual threads.
-    Thread.ofPlatform().daemon().name("launcher-reader").start(client::readLoop);
+    LauncherClient client =
+        new LauncherClient(new LauncherPeer.Started(process), !grace.isZero(), listener);
+    client.startReader();
     try {
       Fields hello =
           Fields.builder()
               .integer(FieldKey.VERSION, Frame.PROTOCOL_VERSION)
               .text(FieldKey.RUN_DIR, paths.socketDir().toString())
               .text(FieldKey.INSTANCE, paths.instance())
+              .integer(FieldKey.GRACE_MS, grace.toMillis())
+              .text(FieldKey.BUILD, grace.isZero() ? "" : paths.build())
               .build();
       Fields welcome = client.call(FrameType.L_HELLO, hello, HELLO_WAIT, "starting the launcher");
       LOG.info("event=launcher_started pid={}", process.pid());
@@ -88,6 +96,66 @@ final class LauncherClient implements AutoCloseable {
     } catch (ForkdException e) {
       client.close();
       throw e;
+    }
+  }
+
+  private void startReader() {
+    // A platform thread: a blocked read of a pipe would hold a carrier of the virtual threads.
+    Thread.ofPlatform().daemon().name("launcher-reader").start(this::readLoop);
+  }
+
+  /** A launcher that was found, and what it said of itself and of what it has. */
+  record Found(LauncherClient client, Fields answer) {}
+
+  /**
+   * Takes over the launcher at the other end of a connection.
+   *
+   * @throws ForkdException UNSUPPORTED when it belongs to another version of forkd; it has been
+   *     told to end then, and has
+   */
+  static Found adopt(SocketChannel channel, ProcessPaths paths, Listener listener) {
+    FoundLauncher process = new FoundLauncher(channel);
+    LauncherClient client = new LauncherClient(process, true, listener);
+    client.startReader();
+    try {
+      Fields asked =
+          Fields.builder()
+              .integer(FieldKey.VERSION, Frame.PROTOCOL_VERSION)
+              .text(FieldKey.BUILD, paths.build())
+              .build();
+      Fields answer = client.call(FrameType.L_ADOPT, asked, HELLO_WAIT, "adopting the launcher");
+      process.introduce(answer.integer(FieldKey.PID, 0, 1, Integer.MAX_VALUE));
+      LOG.info("event=launcher_adopted pid={}", process.pid());
+      return new Found(client, answer);
+    } catch (ForkdException e) {
+      client.dismiss();
+      throw e;
+    }
+  }
+
+  /** Ends the launcher at the other end of a connection; returns when it is gone. */
+  static void dismiss(SocketChannel channel, Listener listener) {
+    LauncherClient client = new LauncherClient(new FoundLauncher(channel), true, listener);
+    client.startReader();
+    client.dismiss();
+  }
+
+  // Its channel closes when it ends, and everything below it has ended by then.
+  private void dismiss() {
+    try {
+      write(new Frame(FrameType.L_STOP, 0, Fields.NONE));
+      if (!readerDone.await(DISMISS_WAIT.toMillis(), TimeUnit.MILLISECONDS)) {
+        throw new ForkdException(
+            FailureKind.TIMEOUT,
+            "the launcher of an earlier daemon does not end: end forkd-launcher by hand");
+      }
+    } catch (IOException e) {
+      LOG.debug("event=launcher_gone_before error=\"{}\"", e.toString());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    } finally {
+      endedFirst(new Failure(FailureKind.ENGINE, "the launcher was stopped"));
+      process.letGo();
     }
   }
 
@@ -142,7 +210,7 @@ final class LauncherClient implements AutoCloseable {
       return answer.fields();
     } catch (IOException e) {
       // It is gone; how it ended, which the reader finds out, says more than the broken pipe.
-      awaitReader();
+      awaitReader(READER_WAIT);
       throw end.orElse(new Failure(FailureKind.ENGINE, about + ": " + e)).thrown(e);
     } finally {
       open.remove(id);
@@ -226,22 +294,36 @@ final class LauncherClient implements AutoCloseable {
     open.values().forEach(call -> call.breakOff(reason));
   }
 
+  /** Leaves it, and every template and sandbox, to the next daemon. */
+  void leave() {
+    Failure reason = new Failure(FailureKind.ENGINE, "the daemon is stopping");
+    if (endedFirst(reason)) {
+      process.letGo();
+      failOpen(reason);
+      LOG.info("event=launcher_left pid={}", pid());
+    }
+  }
+
   /** Ends it, and with it every template and sandbox; returns when they are gone. */
   @Override
   public void close() {
     Failure reason = new Failure(FailureKind.ENGINE, "the launcher was stopped");
     boolean first = endedFirst(reason);
+    if (outlives) {
+      process.terminate();
+      awaitReader(DISMISS_WAIT);
+    }
     process.close();
     if (first) {
       failOpen(reason);
       LOG.info("event=launcher_stopped pid={}", pid());
     }
-    awaitReader();
+    awaitReader(READER_WAIT);
   }
 
-  private void awaitReader() {
+  private void awaitReader(Duration wait) {
     try {
-      if (!readerDone.await(END_WAIT.toMillis() * 2, TimeUnit.MILLISECONDS)) {
+      if (!readerDone.await(wait.toMillis(), TimeUnit.MILLISECONDS)) {
         LOG.warn("event=launcher_reader_stuck pid={}", pid());
       }
     } catch (InterruptedException e) {

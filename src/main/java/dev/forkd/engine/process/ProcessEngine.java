@@ -2,6 +2,7 @@ package dev.forkd.engine.process;
 
 import dev.forkd.engine.Capabilities;
 import dev.forkd.engine.Engine;
+import dev.forkd.engine.Survivor;
 import dev.forkd.engine.Template;
 import dev.forkd.engine.WarmPlan;
 import dev.forkd.engine.network.Networks;
@@ -13,9 +14,11 @@ import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.Network;
+import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.time.Duration;
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
@@ -30,18 +33,30 @@ public final class ProcessEngine implements Engine {
   private static final Duration MARGIN = Duration.ofSeconds(10);
 
   private final ProcessPaths paths;
+  private final Duration grace;
   private final UidRanges uids = new UidRanges();
   private final TemplateNames names = new TemplateNames();
   private Optional<Live> live = Optional.empty();
+  private Optional<Found> found = Optional.empty();
   private Optional<Networks> networks = Optional.empty();
   private boolean closed;
 
   /** A launcher that was started, and what is below it. */
   private record Live(LauncherClient launcher, Family family, Host host) {}
 
-  /** An engine; starts nothing yet. */
+  /** An engine whose sandboxes end with it; starts nothing yet. */
   public ProcessEngine(ProcessPaths paths) {
+    this(paths, Duration.ZERO);
+  }
+
+  /**
+   * An engine; starts nothing yet.
+   *
+   * @param grace how long templates and sandboxes live on without a daemon; zero = not at all
+   */
+  public ProcessEngine(ProcessPaths paths, Duration grace) {
     this.paths = paths;
+    this.grace = grace;
   }
 
   @Override
@@ -62,12 +77,87 @@ public final class ProcessEngine implements Engine {
     if (live.isPresent() && live.get().launcher().alive()) {
       return live.get();
     }
+    if (live.isEmpty()) {
+      dismissFound();
+    }
     Host.check(paths);
     Family family = new Family();
-    LauncherClient.Greeted greeted = LauncherClient.start(paths, family);
+    LauncherClient.Greeted greeted = LauncherClient.start(paths, grace, family);
     Live started = new Live(greeted.client(), family, Host.of(greeted.report()));
     live = Optional.of(started);
     return started;
+  }
+
+  @Override
+  public synchronized List<Survivor> survivors() {
+    if (grace.isZero()) {
+      dismissFound();
+      return List.of();
+    }
+    Family family = new Family();
+    try {
+      found = Found.connect(paths).map(channel -> take(channel, family));
+    } catch (ForkdException e) {
+      Found.refused(e);
+      live.ifPresent(half -> half.launcher().close());
+      live = Optional.empty();
+    }
+    return found.map(Found::survivors).orElseGet(List::of);
+  }
+
+  // Its ranges and names are taken before anything else can ask for some.
+  private Found take(SocketChannel channel, Family family) {
+    LauncherClient.Found launcher = LauncherClient.adopt(channel, paths, family);
+    Host host = Host.of(launcher.answer().text(FieldKey.REPORT));
+    live = Optional.of(new Live(launcher.client(), family, host));
+    Found have = new Found(launcher.answer());
+    have.uidBases()
+        .forEach((name, first) -> {
+          names.after(name);
+          uids.take(first);
+        });
+    return have;
+  }
+
+  private void dismissFound() {
+    Found.connect(paths).ifPresent(channel -> LauncherClient.dismiss(channel, new Family()));
+  }
+
+  @Override
+  public Template adopt(Survivor survivor, WarmPlan plan) {
+    Live parent = live();
+    String name = survivor.template();
+    Fate fate = parent.family().addTemplate(name, "the template of snapshot " + plan.tag(), 0);
+    long uidBase = takeFound(name);
+    LOG.info("event=adopted template={} sandboxes={}", name, survivor.sandboxes().size());
+    return template(parent, name, plan, fate, "{}", uidBase);
+  }
+
+  private synchronized long takeFound(String name) {
+    return found.orElseThrow().take(name);
+  }
+
+  @Override
+  public synchronized void endSurvivors() {
+    found.ifPresent(have -> {
+      for (String name : have.left()) {
+        LOG.info("event=not_adopted template={}", name);
+        discard(live(), name);
+        uids.release(have.take(name));
+      }
+    });
+    found = Optional.empty();
+  }
+
+  private Template template(
+      Live parent, String name, WarmPlan plan, Fate fate, String report, long uidBase) {
+    return new ProcessTemplate(
+        name,
+        plan,
+        new Surroundings(paths, parent.launcher(), parent.family(), names, this::networksInUse),
+        fate,
+        report,
+        () -> uids.release(uidBase));
   }
 
   @Override
@@ -82,13 +172,7 @@ public final class ProcessEngine implements Engine {
       Fields ready = warm(parent, name, plan, uidBase, log);
       String report = ready.text(FieldKey.REPORT);
       LOG.info("event=warmed template={} millis={}", name, (System.nanoTime() - start) / 1_000_000);
-      return new ProcessTemplate(
-          name,
-          plan,
-          new Surroundings(paths, parent.launcher(), parent.family(), names, this::networksInUse),
-          fate,
-          report.isEmpty() ? "{}" : report,
-          () -> uids.release(uidBase));
+      return template(parent, name, plan, fate, report.isEmpty() ? "{}" : report, uidBase);
     } catch (ForkdException e) {
       parent.family().removeTemplate(name);
       uids.release(uidBase);
@@ -163,9 +247,23 @@ public final class ProcessEngine implements Engine {
   }
 
   @Override
-  public synchronized void close() {
+  public boolean keeps() {
+    return !grace.isZero();
+  }
+
+  @Override
+  public void leave() {
+    close(grace.isZero() ? LauncherClient::close : LauncherClient::leave);
+  }
+
+  @Override
+  public void close() {
+    close(LauncherClient::close);
+  }
+
+  private synchronized void close(Consumer<LauncherClient> end) {
     closed = true;
-    live.ifPresent(parent -> parent.launcher().close());
+    live.map(Live::launcher).ifPresent(end);
     live = Optional.empty();
     networks.ifPresent(Networks::close);
     networks = Optional.empty();

@@ -1,8 +1,15 @@
 package dev.forkd.engine.process;
 
+import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.List;
 import java.util.regex.Pattern;
 
 /**
@@ -29,6 +36,24 @@ public record ProcessPaths(Path launcher, Path runtimeDir, Path socketDir, Strin
   /** The program that stands in the interpreter's place where warm exec is on. */
   Path front() {
     return launcher.resolveSibling("forkd-python");
+  }
+
+  /** The socket of a launcher that outlived its daemon. */
+  Path launcherSocket() {
+    return socketDir.resolve("launcher.sock");
+  }
+
+  /** What tells the native programs of one build from those of another. */
+  String build() {
+    try {
+      MessageDigest digest = MessageDigest.getInstance("SHA-256");
+      for (Path program : List.of(launcher, launcher.resolveSibling("forkd-agent"))) {
+        digest.update(Files.readAllBytes(program));
+      }
+      return HexFormat.of().formatHex(digest.digest());
+    } catch (IOException | NoSuchAlgorithmException e) {
+      throw new Failure(FailureKind.UNSUPPORTED, "reading " + launcher + " failed: " + e).thrown(e);
+    }
   }
 
   Path networkProgram() {

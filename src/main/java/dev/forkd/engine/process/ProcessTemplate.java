@@ -3,6 +3,7 @@ package dev.forkd.engine.process;
 import dev.forkd.agent.AgentSettings;
 import dev.forkd.engine.ForkOutcome;
 import dev.forkd.engine.ForkPlan;
+import dev.forkd.engine.Guest;
 import dev.forkd.engine.Template;
 import dev.forkd.engine.WarmPlan;
 import dev.forkd.frame.ErrorFrame;
@@ -10,6 +11,7 @@ import dev.forkd.frame.FieldKey;
 import dev.forkd.frame.Fields;
 import dev.forkd.frame.FrameType;
 import dev.forkd.host.Deadline;
+import dev.forkd.host.Proc;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
@@ -56,6 +58,11 @@ final class ProcessTemplate implements Template {
     this.fate = fate;
     this.report = report;
     this.onClose = onClose;
+  }
+
+  @Override
+  public String name() {
+    return name;
   }
 
   @Override
@@ -162,6 +169,31 @@ final class ProcessTemplate implements Template {
         around.paths().socketOf(child),
         settings,
         deadline.left());
+  }
+
+  @Override
+  public Guest adopt(SandboxId id, long pid, long memoryLimit, Duration patience) {
+    Deadline deadline = Deadline.after(patience);
+    Fate child = family.addSandboxes(List.of(id.text()), memoryLimit).getFirst();
+    Fields made = Fields.builder().integer(FieldKey.PID, pid).build();
+    try {
+      if (Proc.hasNetwork(pid)) {
+        throw new ForkdException(
+            FailureKind.UNSUPPORTED,
+            "sandbox " + id + " has a network, which ended with its daemon");
+      }
+      ProcessGuest guest = connect(id, made, child, deadline);
+      guest.ping(deadline.left());
+      return guest;
+    } catch (ForkdException e) {
+      destroy(List.of(id.text()));
+      throw e;
+    }
+  }
+
+  @Override
+  public void end(Collection<SandboxId> ids) {
+    destroy(ids.stream().map(SandboxId::text).toList());
   }
 
   private long oomKills(String sandbox) {

@@ -33,7 +33,20 @@ final class UidRanges {
     return FIRST + free * SIZE;
   }
 
+  /** Takes the range that begins there: a template that was found has it. */
+  synchronized void take(long first) {
+    taken.set(index(first));
+  }
+
+  private static int index(long first) {
+    long index = (first - FIRST) / SIZE;
+    if (first < FIRST || index >= COUNT) {
+      throw new ForkdException(FailureKind.ENGINE, "uid " + first + " begins no range of ours");
+    }
+    return (int) index;
+  }
+
   synchronized void release(long first) {
-    taken.clear((int) ((first - FIRST) / SIZE));
+    taken.clear(index(first));
   }
 }
