@@ -1,6 +1,6 @@
 """Verdicts of `forkd test` with 1, 2 and 4 workers beside those of a plain pytest, id by id.
 
-    bench/fidelity.py [--only NAME]... [--path DIR]
+    python3 bench/fidelity.py [--only NAME]... [--path DIR]
 
 Suites are those of installed Debian packages; `--path` is added to PYTHONPATH (hypothesis, which
 tests of pandas need, may be unpacked there). Exit code 1: some verdict differs. Verdicts are
