@@ -124,6 +124,12 @@ final class Serve implements Callable<Integer> {
             mebibytes(or(memoryBudget, "FORKD_MEMORY_BUDGET", "0")),
             grace(or(adoptGrace, "FORKD_ADOPT_GRACE", "0")),
             keeps(or(onStop, "FORKD_ON_STOP", "end")));
+    if (config.keepOnStop() && config.adoptGrace().isZero()) {
+      throw new ForkdException(
+          FailureKind.INVALID,
+          "--on-stop keep leaves sandboxes to the next daemon, which needs --adopt-grace: for how"
+              + " many seconds they may wait for it");
+    }
     return session.wiring().serve(config, session.console());
   }
 

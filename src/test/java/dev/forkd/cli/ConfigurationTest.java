@@ -97,6 +97,9 @@ final class ConfigurationTest {
     assertThat(captured.err()).contains("--adopt-grace is \"86401\"");
     assertThat(captured.run("serve", "--adopt-grace", "1", "--on-stop", "x")).isEqualTo(2);
     assertThat(captured.err()).contains("--on-stop is \"x\"");
+    captured.env.remove("FORKD_ADOPT_GRACE");
+    assertThat(captured.run("serve", "--on-stop", "keep")).isEqualTo(2);
+    assertThat(captured.err()).contains("needs --adopt-grace");
   }
 
   @Test
