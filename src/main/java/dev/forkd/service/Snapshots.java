@@ -161,9 +161,9 @@ final class Snapshots {
   /** Makes what {@link #begin} announced a failed snapshot, for whoever waits for it. */
   synchronized void fail(Tag tag, String why) {
     SnapshotRow row = Optional.ofNullable(writing.remove(tag)).orElseThrow().failed(why);
+    parts.files().delete(tag); // first: where the disk is full it makes room for the registry
     parts.registry().put(row, parts.event("snapshot.failed", tag.text(), why));
     snapshots.put(tag, new Snapshot(row));
-    parts.files().delete(tag);
     LOG.warn("event=snapshot_failed tag={} reason=\"{}\"", tag, why);
   }
 
@@ -171,8 +171,8 @@ final class Snapshots {
   synchronized void abort(Tag tag, String why) {
     writing.remove(tag);
     if (!snapshots.containsKey(tag)) {
+      parts.files().delete(tag); // first, as in fail
       parts.registry().remove(tag, parts.event("snapshot.failed", tag.text(), why));
-      parts.files().delete(tag);
     }
     LOG.warn("event=snapshot_failed tag={} reason=\"{}\"", tag, why);
   }
