@@ -3,7 +3,6 @@
 #pragma once
 #include <stdint.h>
 
-
 // What only the first process of a virtual machine can hand over: with it the agent obeys IDENTITY.
 struct agent_guest {
   int cgroup_fd; // directory of the cgroup that everything in the sandbox is in

@@ -29,7 +29,7 @@ static const char default_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/us
 static struct {
   struct rlimit files;    // as the agent found it
   struct rlimit commands; // that, or the recipe's limit where it is lower
-  bool shielded;       // oom_score_adj was lowered: commands must not be spared
+  bool shielded;          // oom_score_adj was lowered: commands must not be spared
 } inherited;
 
 static bool write_oom_score(const char *score) {

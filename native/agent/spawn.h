@@ -15,7 +15,8 @@ struct command {
 };
 
 // Settings of the agent itself that its commands must not inherit. Called once at start: reserves
-// descriptors 0-2, raises the limit of open files, shields the agent from the OOM killer.
+// descriptors 0-2, raises the limit of open files, shields the agent from the OOM killer. Commands
+// get the limit back as it was, or open_files (0: none) where that is lower.
 int spawn_prepare(int64_t open_files, struct error *e);
 // Forks a process that becomes the command, with fds as its descriptors 0, 1, 2. `report` is read
 // end of a pipe that closes on a successful exec, or tells why there was none (spawn_report).

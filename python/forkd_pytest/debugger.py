@@ -34,7 +34,6 @@ line.sendmsg([b"t"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0
 line.recv(1)
 """
 
-
 PLUGIN = "forkd_debugger"
 
 
@@ -74,15 +73,13 @@ class Debugger:
                 self._console.mute()
 
 
-def register(config: Any, console: Any) -> Debugger:
+def register(config: Any, console: Any) -> None:
     """In the keeper: what `--pdb` on pytest's command line does, and the plugin around it."""
     from _pytest.debugging import PdbInvoke
 
     config.option.usepdb = True  # unittest's cases then put off their teardown
     config.pluginmanager.register(PdbInvoke(), "pdbinvoke")
-    debugger = Debugger(console)
-    config.pluginmanager.register(debugger, PLUGIN)
-    return debugger
+    config.pluginmanager.register(Debugger(console), PLUGIN)
 
 
 def _received(visitor: socket.socket) -> int:

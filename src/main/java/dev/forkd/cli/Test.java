@@ -210,7 +210,7 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
       ForkdClient client, Keyboard keyboard, SandboxId sandbox, ObjectNode program)
       throws IOException {
     Console.Terminal own = session.console().terminal();
-    boolean terminal = own.in() && own.out();
+    boolean terminal = atTerminal();
     program.put("stdin", terminal);
     if (terminal) {
       program.putObject("pty").put("columns", own.columns());
@@ -225,8 +225,13 @@ final class Test extends DaemonCommand implements Cli.PassesExitCode {
    * and over, --pdb is an argument as any other: the template's pytest takes it.
    */
   private boolean debugs() {
+    return pdb() && atTerminal() && !options.repeats();
+  }
+
+  /** Whether a person can be asked, and answer. */
+  private boolean atTerminal() {
     Console.Terminal own = session.console().terminal();
-    return pdb() && own.in() && own.out() && !options.repeats();
+    return own.in() && own.out();
   }
 
   private boolean pdb() {
