@@ -23,15 +23,16 @@ warm:
   imports: [json, random, socket]
   deadline: 60s
 workdir: /workdir
-network: local
+network: {network}
 limits: {{disk: 64MiB, tmp: 32MiB, shm: 16MiB, cpus: 1}}
 pool: {pool}
 """
 
 
-def recipe(name: str, pool: int = 0) -> Dict[str, str]:
+def recipe(name: str, pool: int = 0, network: str = "local") -> Dict[str, str]:
     """The body of a request for a snapshot."""
-    return {"recipe": RECIPE.format(name=name, tree=TREE, pool=pool), "recipe_dir": "/"}
+    text = RECIPE.format(name=name, tree=TREE, pool=pool, network=network)
+    return {"recipe": text, "recipe_dir": "/"}
 
 
 def make_tree() -> None:

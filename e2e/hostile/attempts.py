@@ -6,7 +6,9 @@ Every one of them runs as root of the sandbox. `HOST` is what the test prepared 
 
 from __future__ import annotations
 
-from typing import Dict
+from typing import Any, Dict
+
+from conftest import Installation
 
 PRELUDE = r"""
 import ctypes, errno, os, signal, socket, stat, struct, subprocess, sys, time
@@ -272,3 +274,9 @@ ATTEMPTS: Dict[str, str] = {
     **{name: "outcome = refused(call(%s))" % args for name, args in _CALLS.items()},
     **_SCRIPTS,
 }
+
+
+def source(name: str, outside: Dict[str, Any], installation: Installation) -> str:
+    """The program of an attempt, which prints its outcome."""
+    host = {**outside, "state": str(installation.state), "run": str(installation.run_dir)}
+    return PRELUDE + "HOST = %r\n%s\nprint(outcome)" % (host, ATTEMPTS[name])

@@ -206,7 +206,8 @@ void agent_close(struct agent *a) {
 int agent_run(const struct agent_options *options) {
   static struct agent agent;
   struct error e;
-  int state = spawn_prepare(options->open_files, &e);
+  const struct filter *filter = options->guest ? options->guest->filter : NULL;
+  int state = spawn_prepare(options->open_files, filter, &e);
   if (state == 0) state = agent_open(&agent, options, &e);
   while (state == 0 && !agent.finished) state = agent_step(&agent, -1, &e);
   if (state < 0) fprintf(stderr, "forkd-agent: %s\n", e.message);

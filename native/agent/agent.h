@@ -7,6 +7,7 @@
 struct agent_guest {
   int cgroup_fd; // directory of the cgroup that everything in the sandbox is in
   int disk_fd;   // root of the tmpfs that holds the writable layer
+  const struct filter *filter; // of every command's system calls; the agent itself is under none
 };
 
 struct agent_options {

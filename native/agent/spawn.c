@@ -29,6 +29,7 @@ static const char default_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/us
 static struct {
   struct rlimit files;    // as the agent found it
   struct rlimit commands; // that, or the recipe's limit where it is lower
+  const struct filter *filter; // NULL: none but the agent's own
   bool shielded;          // oom_score_adj was lowered: commands must not be spared
 } inherited;
 
@@ -44,7 +45,7 @@ static bool is_shielded(void) {
   return fd >= 0 && read(fd, &sign, 1) == 1 && sign == '-';
 }
 
-int spawn_prepare(int64_t open_files, struct error *e) {
+int spawn_prepare(int64_t open_files, const struct filter *filter, struct error *e) {
   int fd;
   // Pipes must never get numbers 0-2: the child moves its ends there.
   do fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -52,6 +53,7 @@ int spawn_prepare(int64_t open_files, struct error *e) {
   if (fd >= 0) close(fd);
   if (getrlimit(RLIMIT_NOFILE, &inherited.files) < 0) return FAIL_ERRNO(e, "getrlimit");
   inherited.commands = inherited.files;
+  inherited.filter = filter;
   if (open_files && (rlim_t)open_files < inherited.files.rlim_max)
     inherited.commands = (struct rlimit){(rlim_t)open_files, (rlim_t)open_files};
   struct rlimit raised = {inherited.files.rlim_max, inherited.files.rlim_max};
@@ -124,6 +126,7 @@ static void exec_along_path(const struct command *c) {
 }
 
 _Noreturn static void child_run(const struct command *c, const int fds[3], int report) {
+  struct error e;
   setsid();
   for (int i = 0; i < 3; i++)
     if (dup2(fds[i], i) < 0) child_fail(report, STAGE_SETUP);
@@ -135,6 +138,8 @@ _Noreturn static void child_run(const struct command *c, const int fds[3], int r
   setrlimit(RLIMIT_NOFILE, &inherited.commands);
   umask(022);
   if (become(&c->identity) < 0) child_fail(report, STAGE_USER);
+  if (inherited.filter && filter_install(inherited.filter, &e) < 0)
+    child_fail(report, STAGE_SETUP);
   if (chdir(c->cwd) < 0) child_fail(report, STAGE_CWD);
   reset_signals();
   if (strchr(c->argv[0], '/')) execve(c->argv[0], c->argv, c->env);

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include "../common/seccomp.h"
 #include "users.h"
 
 struct command {
@@ -16,8 +17,9 @@ struct command {
 
 // Settings of the agent itself that its commands must not inherit. Called once at start: reserves
 // descriptors 0-2, raises the limit of open files, shields the agent from the OOM killer. Commands
-// get the limit back as it was, or open_files (0: none) where that is lower.
-int spawn_prepare(int64_t open_files, struct error *e);
+// get the limit back as it was, or open_files (0: none) where that is lower, and the filter, which
+// must live on (NULL: the agent is under one already, which they inherit).
+int spawn_prepare(int64_t open_files, const struct filter *filter, struct error *e);
 // Forks a process that becomes the command, with fds as its descriptors 0, 1, 2. `report` is read
 // end of a pipe that closes on a successful exec, or tells why there was none (spawn_report).
 int spawn_command(const struct command *c, const int fds[3], pid_t *pid, int *report,

@@ -7,7 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-int spawn_prepare(int64_t open_files, struct error *e) {
+int spawn_prepare(int64_t open_files, const struct filter *filter, struct error *e) {
+  (void)filter;
   (void)open_files;
   (void)e;
   return 0;

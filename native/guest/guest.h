@@ -12,10 +12,12 @@ enum guest_key {
 
 #define GUEST_SPEC "/spec"     // absent: nothing but a proof that the kernel boots is wanted
 #define GUEST_MODULES "/modules"
+#define GUEST_FRONT "/front"   // forkd-python; absent: the interpreter stays where it is
 #define GUEST_FORKD "/forkd"   // shown to the runtime as /.forkd: python/ and warm.json
 #define GUEST_ROOT "/root"     // the sandbox's root while it is put together
 #define GUEST_UPPER "/upper"
 #define GUEST_LAYERS "/layers"
+#define GUEST_NOTHING "/nothing" // an empty directory, read-only
 #define GUEST_CGROUPS "/cgroups"
 
 enum { GUEST_LAYERS_MAX = 8 };
@@ -46,6 +48,11 @@ int write_text(const char *path, const char *text, struct error *e);
 int modules_load(const struct guest_spec *spec, struct error *e);
 // Mounts everything below GUEST_ROOT but /proc.
 int root_make(const struct guest_spec *spec, struct error *e);
+// Lets programs that start the interpreter ask the warm one first, when the host has put
+// forkd-python into the initramfs; below GUEST_ROOT, before it is entered.
+int front_place(const struct guest_spec *spec, struct error *e);
+// Hides what of GUEST_ROOT's /proc and /sys no sandbox may see or change; both are mounted.
+int masks_apply(struct error *e);
 // Gives eth0 the address that it has in every sandbox.
 int network_make(struct error *e);
 // Opens the virtio-serial port of that name.

@@ -130,7 +130,7 @@ int root_make(const struct guest_spec *s, struct error *e) {
   if (mount_overlay(s, e) < 0) return -1;
   for (char **path = s->writable; *path; path++)
     if (make_writable(*path, e) < 0) return -1;
-  if (make_writable(s->workdir, e) < 0) return -1;
+  if (make_writable(s->workdir, e) < 0 || (s->argv[0] && front_place(s, e) < 0)) return -1;
   if (mount_at("dev", GUEST_ROOT "/dev", "tmpfs", MS_NOSUID, "mode=755,size=1m", e) < 0 ||
       make_devices(e) < 0 ||
       mount_at("pts", GUEST_ROOT "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,

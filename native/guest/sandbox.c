@@ -16,6 +16,7 @@
 
 #include "../agent/agent.h"
 #include "../common/cleanup.h"
+#include "../common/seccomp.h"
 #include "guest.h"
 
 enum { RUNTIME_FD = 3 };
@@ -33,13 +34,16 @@ static int limit_open_files(int64_t most) {
   return most ? setrlimit(RLIMIT_NOFILE, &files) : 0;
 }
 
-_Noreturn static void become_runtime(const struct guest_spec *s, int channel, int log) {
+_Noreturn static void become_runtime(const struct guest_spec *s, const struct filter *filter,
+                                     int channel, int log) {
+  struct error e;
   int null = open("/dev/null", O_RDONLY);
   setsid();
   if (null < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0 ||
       dup2(channel, RUNTIME_FD) < 0 || syscall(SYS_close_range, RUNTIME_FD + 1, ~0U, 0) < 0 ||
       fcntl(RUNTIME_FD, F_SETFD, 0) < 0 || chdir(s->workdir) < 0 ||
-      limit_open_files(s->open_files) < 0 || drop_capabilities() < 0)
+      limit_open_files(s->open_files) < 0 || drop_capabilities() < 0 ||
+      filter_install(filter, &e) < 0)
     _exit(126);
   execve(s->argv[0], s->argv, s->env);
   dprintf(2, "forkd: failed: the interpreter %s cannot be started: %m\n", s->argv[0]);
@@ -55,7 +59,7 @@ static int start_runtime(const struct guest_spec *s, int log, struct agent_optio
   int high = fcntl(ends[1], F_DUPFD_CLOEXEC, 10), high_log = fcntl(log, F_DUPFD_CLOEXEC, 10);
   close(ends[1]);
   pid_t pid = high < 0 || high_log < 0 ? -1 : fork();
-  if (pid == 0) become_runtime(s, high, high_log);
+  if (pid == 0) become_runtime(s, options->guest->filter, high, high_log);
   close(high);
   close(high_log);
   options->runtime_fd = ends[0];
@@ -67,23 +71,32 @@ static int start_runtime(const struct guest_spec *s, int log, struct agent_optio
 static int enter_root(struct error *e) {
   if (mount("proc", GUEST_ROOT "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
     return FAIL_ERRNO(e, "mounting /proc");
+  if (masks_apply(e) < 0) return -1;
   if (chdir(GUEST_ROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
       chdir("/") < 0)
     return FAIL_ERRNO(e, "entering the sandbox's root");
   return 0;
 }
 
+// As on the process engine: nobody's core, by no pattern.
+static int limit_core(struct error *e) {
+  const struct rlimit no_core = {1, 1};
+  return setrlimit(RLIMIT_CORE, &no_core) < 0 ? FAIL_ERRNO(e, "the limit of core files") : 0;
+}
+
 static int be_sandbox(const struct guest_spec *s, int cgroup, struct error *e) {
-  struct agent_guest guest = {.cgroup_fd = cgroup, .disk_fd = -1};
-  struct agent_options options = {.listen_fd = -1, .stream_fd = -1, .runtime_fd = -1};
+  static struct filter filter;
+  struct agent_guest guest = {.cgroup_fd = cgroup, .disk_fd = -1, .filter = &filter};
+  struct agent_options options = {
+      .listen_fd = -1, .stream_fd = -1, .runtime_fd = -1, .guest = &guest};
   int log = -1;
+  filter_build(&filter, false);
   guest.disk_fd = open(GUEST_UPPER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (guest.disk_fd < 0) return FAIL_ERRNO(e, "opening the writable layer");
-  if (port_open("forkd.agent", &options.stream_fd, e) < 0) return -1;
+  if (limit_core(e) < 0 || port_open("forkd.agent", &options.stream_fd, e) < 0) return -1;
   if (port_open("forkd.log", &log, e) < 0 || enter_root(e) < 0) return -1;
   if (s->argv[0] && start_runtime(s, log, &options, e) < 0) return -1;
   close(log);
-  options.guest = &guest;
   options.open_files = s->open_files;
   return agent_run(&options) == 0 ? 0 : FAIL(e, ERR_INTERNAL, "the agent could not start");
 }

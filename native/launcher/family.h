@@ -3,7 +3,7 @@
 // forks of it, so what they are to do reaches them as memory, not as messages.
 #pragma once
 #include "delta.h"
-#include "seccomp.h"
+#include "../common/seccomp.h"
 #include "spec.h"
 
 enum { MASKS_MAX = 32 };

@@ -8,7 +8,7 @@
 #include "warm_files.h"
 #include "cgroup.h"
 #include "protocol.h"
-#include "seccomp.h"
+#include "../common/seccomp.h"
 #include "spec.h"
 
 enum {

@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_documentation_names_what_the_filter_refuses() -> None:
-    source = (ROOT / "native/launcher/seccomp.c").read_text()
+    source = (ROOT / "native/common/seccomp.c").read_text()
     refused = {name.lstrip("_") for name in re.findall(r"\{SYS_(\w+), REFUSE\}", source)}
     text = (ROOT / "docs/security.md").read_text()
     line = next(line for line in text.splitlines() if line.startswith("Refused with EPERM: "))

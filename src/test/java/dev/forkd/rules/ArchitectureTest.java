@@ -34,7 +34,7 @@ final class ArchitectureTest {
           entry("client", Set.of("archive", "json", "model")),
           entry("api", Set.of("service", "archive", "json", "model")),
           entry("service", Set.of("engine", "store", "image", "json", "model")),
-          entry("engine", Set.of("model")),
+          entry("engine", Set.of("json", "model")),
           entry("engine.network", Set.of("engine", "host", "model")),
           entry(
               "engine.process",

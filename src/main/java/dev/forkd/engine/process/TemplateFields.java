@@ -2,6 +2,7 @@ package dev.forkd.engine.process;
 
 import dev.forkd.engine.ForkPlan;
 import dev.forkd.engine.WarmPlan;
+import dev.forkd.engine.WarmSpec;
 import dev.forkd.frame.FieldKey;
 import dev.forkd.frame.Fields;
 import dev.forkd.model.Limits;

@@ -3,12 +3,11 @@ package dev.forkd.engine.vm;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.forkd.engine.WarmPlan;
+import dev.forkd.engine.WarmSpec;
 import dev.forkd.frame.FieldKey;
 import dev.forkd.frame.Fields;
 import dev.forkd.frame.Frame;
-import dev.forkd.json.Json;
 import dev.forkd.model.Network;
-import dev.forkd.model.Recipe.WarmUp;
 import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -18,8 +17,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Stream;
-import tools.jackson.databind.node.ArrayNode;
-import tools.jackson.databind.node.ObjectNode;
 
 /** What a guest boots from: the first process, its orders, modules and the runtime's files. */
 final class GuestSpec {
@@ -52,7 +49,10 @@ final class GuestSpec {
       for (Path module : kernel.modules(hasNetwork(plan))) {
         cpio.file("modules/" + module.getFileName(), READABLE, Files.readAllBytes(module));
       }
-      cpio.file("forkd/warm.json", READABLE, warmUp(plan).getBytes(UTF_8));
+      cpio.file("forkd/warm.json", READABLE, WarmSpec.of(plan).getBytes(UTF_8));
+      if (plan.runtime().isPresent() && plan.warm().exec()) {
+        cpio.file("front", EXECUTABLE, Files.readAllBytes(paths.front()));
+      }
       for (Path source : sources(paths.runtimeDir())) {
         String name = paths.runtimeDir().relativize(source).toString();
         cpio.file("forkd/python/" + name, READABLE, Files.readAllBytes(source));
@@ -132,31 +132,5 @@ final class GuestSpec {
     Map<String, String> env = new TreeMap<>(DEFAULTS);
     env.putAll(own);
     return env;
-  }
-
-  private static String warmUp(WarmPlan plan) {
-    WarmUp warm = plan.warm();
-    ObjectNode spec = Json.object();
-    spec.set("imports", texts(warm.imports()));
-    if (!warm.script().isEmpty()) {
-      spec.put("script", warm.script());
-    }
-    spec.put("script_name", "warm.py");
-    spec.set("functions", texts(warm.functions()));
-    spec.set("path", texts(warm.path()));
-    spec.put("workdir", plan.workdir());
-    warm.seed().ifPresent(seed -> spec.put("seed", seed));
-    spec.put("unsafe", "refuse");
-    spec.set("allow", texts(warm.allow()));
-    spec.put("before_snapshot", warm.hooks().beforeSnapshot());
-    spec.put("after_fork", warm.hooks().afterFork());
-    spec.put("hook_ms", warm.hooks().deadline().toMillis());
-    return Json.text(spec);
-  }
-
-  private static ArrayNode texts(List<String> texts) {
-    ArrayNode array = Json.array();
-    texts.forEach(array::add);
-    return array;
   }
 }

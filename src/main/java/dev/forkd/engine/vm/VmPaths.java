@@ -48,6 +48,11 @@ public record VmPaths(
     return wrapper.resolveSibling("forkd-net");
   }
 
+  /** Stands where the guest's interpreter was, and asks the warm one first. */
+  Path front() {
+    return wrapper.resolveSibling("forkd-python");
+  }
+
   Path networkRecords() {
     return runDir.resolveSibling(runDir.getFileName() + "-networks");
   }

@@ -117,6 +117,15 @@ class VmBranchIT {
     assertThat(written.logicalBytes()).isGreaterThanOrEqualTo(512L << 20);
   }
 
+  /** Forks of the branched runtime: each is its child, and knows what it knows. */
+  @Test
+  void aBranchRunsWhatStartsTheInterpreterWarm() throws Exception {
+    Guest child = child(branch(bench.fork(), BranchMode.DIFF).template());
+    String started = "python3 -c 'import os; print(os.getppid())'; true";
+    assertThat(Bench.sh(child, started).stdout()).isEqualTo("2\n");
+    assertThat(Bench.sh(child, "export FORKD_COLD=1; " + started).stdout()).isNotEqualTo("2\n");
+  }
+
   @Test
   void manyPagesAreTakenFromAFrozenCopyOfTheMachine() throws Exception {
     Guest source = bench.fork();

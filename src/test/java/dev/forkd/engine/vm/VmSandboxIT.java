@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.forkd.contract.Bench;
 import dev.forkd.contract.Contract;
+import dev.forkd.contract.Ran;
 import dev.forkd.engine.ForkOutcome;
 import dev.forkd.engine.ForkPlan;
 import dev.forkd.engine.Guest;
@@ -117,6 +118,22 @@ class VmSandboxIT {
   void processorsAreAsTheLimitSays() {
     assertThat(Bench.sh(fork(1).getFirst(), "grep -c ^processor /proc/cpuinfo").stdout())
         .isEqualTo("2\n");
+  }
+
+  /** What the shell starts is a fork of the runtime, so its parent is not the shell. */
+  @Test
+  void aProgramThatStartsTheInterpreterGetsAForkOfTheWarmOne() {
+    Guest guest = fork(1).getFirst();
+    String look = "import os, sys; print(os.getppid(), sys.executable, 'json' in sys.modules)";
+    String warm = "2 /usr/bin/python3 False\n";
+    String debug = "export FORKD_WARM_DEBUG=1; ";
+    Ran ran = Bench.sh(guest, debug + "python3 -c \"" + look + "\"; true");
+    assertThat(ran.stdout() + ran.stderr()).isEqualTo(warm);
+    assertThat(Bench.sh(guest, "FORKD_COLD=1 python3 -c \"" + look + "\"; true").stdout())
+        .isNotEqualTo(warm)
+        .endsWith(" /usr/bin/python3 False\n");
+    assertThat(Bench.sh(guest, "python3 -c 'import os; os.kill(os.getpid(), 9)'; echo $?").stdout())
+        .isEqualTo("137\n");
   }
 
   @Test

@@ -1,10 +1,10 @@
-// The system-call filter of the sandboxes (and, but for setns, of the zygote).
+// The system-call filter of the sandboxes of both engines (and, but for setns, of the zygote).
 #pragma once
 #include <linux/filter.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "../common/error.h"
+#include "error.h"
 
 enum { FILTER_MAX = 255 }; // classic BPF jumps reach 255 instructions
 

@@ -1,20 +1,19 @@
-package dev.forkd.engine.process;
+package dev.forkd.engine;
 
-import dev.forkd.engine.WarmPlan;
 import dev.forkd.json.Json;
 import dev.forkd.model.Recipe.WarmUp;
 import java.util.List;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/** The warm-up as the runtime reads it: data of L_TEMPLATE, handed on in a WARM frame. */
-final class WarmSpec {
+/** The warm-up as the runtime reads it, {@code Spec} in {@code forkd_runtime/warm.py}. */
+public final class WarmSpec {
   private static final String SCRIPT_NAME = "warm.py";
 
   private WarmSpec() {}
 
   /** Compact JSON. */
-  static String of(WarmPlan plan) {
+  public static String of(WarmPlan plan) {
     WarmUp warm = plan.warm();
     ObjectNode spec = Json.object();
     spec.set("imports", texts(warm.imports()));

@@ -1,0 +1,41 @@
+"""Everything in attempts.py inside virtual machines: nothing gets out of those either."""
+
+import os
+
+import pytest
+
+from hostile.attempts import ATTEMPTS, source
+from machines import machines, recipe  # noqa: F401 (a fixture)
+
+pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="numbers of x86_64")
+
+# What is got, and why it is nobody else's.
+OWN = {
+    "inherited_descriptors": ("/dev/vport", "the port of the warm-up's output, closed in a child"),
+    "password_hashes": ("root:", "those of the recipe's own image, whose root this is"),
+    "write_a_program_of_the_host": ("/usr/bin/env", "the image's, in a layer of its own"),
+}
+
+
+@pytest.fixture(scope="module")
+def pair(machines):
+    reply = machines.rest.ok("POST", "/v1/snapshots", recipe("vm-hostile", network="none"))
+    assert reply["engine"] == "vm"
+    made = [s["id"] for s in machines.rest.fork("vm-hostile", 2)]
+    yield made
+    for sandbox in made:
+        machines.rest.kill(sandbox)
+
+
+@pytest.mark.parametrize("name", sorted(ATTEMPTS))
+def test_attempt_in_a_machine(machines, outside, pair, name):
+    rest = machines.rest
+    reply = rest.exec(pair[0], "/usr/bin/python3", "-c", source(name, outside, machines),
+                      timeout_secs=60)
+    assert reply["exit_code"] == 0, reply
+    if name in OWN:
+        assert OWN[name][0] in reply["stdout"] and "of the host" not in reply["stdout"]
+    else:
+        assert reply["stdout"].startswith("stopped"), (name, reply["stdout"])
+    for sandbox in pair:
+        assert rest.ok("POST", f"/v1/sandboxes/{sandbox}/ping", {})["pong"] is True
