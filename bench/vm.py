@@ -43,7 +43,7 @@ def forks(daemon: Daemon, rounds: int) -> List[Section]:
         batch(daemon, TAG, n)
         values = [batch(daemon, TAG, n) for _ in range(rounds if n < 16 else max(3, rounds // 3))]
         section.add(Figure("fork %d" % n, "ms", values, section.figures[0].name))
-    return [section, _parts(daemon, rounds), _memory(daemon, 4)]
+    return [section, _parts(daemon, rounds), _started(daemon, rounds), _memory(daemon, 4)]
 
 
 def _parts(daemon: Daemon, rounds: int) -> Section:
@@ -60,6 +60,28 @@ def _parts(daemon: Daemon, rounds: int) -> Section:
     steps = _steps(daemon, "resumed", before)
     for step, text in named.items():
         section.add(Figure(text, "ms", steps[step]))
+    return section
+
+
+def _started(daemon: Daemon, rounds: int) -> Section:
+    """What a shell starts in a machine: a fork of the warm runtime, or a new interpreter."""
+    section = Section("Virtual machines: sh -c \"python3 -c 'import numpy'\"")
+    client = daemon.client()
+    with children(client, TAG, 1) as (sandbox,):
+        path = "/v1/sandboxes/%s/exec" % sandbox
+
+        def run(before: str) -> None:
+            line = before + "python3 -c 'import numpy; numpy.zeros(5).sum()'; true"
+            reply = client.request("POST", path, {"args": ["sh", "-c", line]})
+            if reply["exit_code"] != 0:
+                raise RuntimeError("%s: %s" % (line, reply))
+
+        for before in ("", "FORKD_COLD=1 "):
+            run(before)
+        warm = [timed(lambda: run("")) for _ in range(rounds)]
+        base = section.add(Figure("a fork of the warm runtime", "ms", warm))
+        cold = [timed(lambda: run("FORKD_COLD=1 ")) for _ in range(max(3, rounds // 3))]
+        section.add(Figure("a new interpreter (FORKD_COLD=1)", "ms", cold, base.name))
     return section
 
 
