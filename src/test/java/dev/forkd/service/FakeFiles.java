@@ -28,7 +28,7 @@ public final class FakeFiles implements SandboxFiles {
   private synchronized Path root() {
     if (root.isEmpty()) {
       try {
-        root = Optional.of(Files.createTempDirectory("forkd-fake-root-"));
+        root = Optional.of(Files.createTempDirectory(Path.of("target"), "fake-root-"));
       } catch (IOException e) {
         throw new AssertionError(e);
       }
