@@ -6,7 +6,7 @@ Every one of them runs as root of the sandbox. `HOST` is what the test prepared 
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 from conftest import Installation
 
@@ -276,7 +276,14 @@ ATTEMPTS: Dict[str, str] = {
 }
 
 
-def source(name: str, outside: Dict[str, Any], installation: Installation) -> str:
-    """The program of an attempt, which prints its outcome."""
+def outcome(installation: Installation, pair: List[str], name: str, outside: Dict[str, Any],
+            seconds: int) -> str:
+    """What an attempt in the first of two siblings has got; both answer as before."""
     host = {**outside, "state": str(installation.state), "run": str(installation.run_dir)}
-    return PRELUDE + "HOST = %r\n%s\nprint(outcome)" % (host, ATTEMPTS[name])
+    code = PRELUDE + "HOST = %r\n%s\nprint(outcome)" % (host, ATTEMPTS[name])
+    rest = installation.rest
+    reply = rest.exec(pair[0], "/usr/bin/python3", "-c", code, timeout_secs=seconds)
+    assert reply["exit_code"] == 0, reply
+    for sandbox in pair:
+        assert rest.ok("POST", f"/v1/sandboxes/{sandbox}/ping", {})["pong"] is True
+    return reply["stdout"]

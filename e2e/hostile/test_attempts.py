@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from hostile.attempts import ATTEMPTS, source
+from hostile.attempts import ATTEMPTS, outcome
 
 pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="numbers of x86_64")
 
@@ -20,14 +20,8 @@ def pair(installation):
 
 @pytest.mark.parametrize("name", sorted(ATTEMPTS))
 def test_attempt(installation, outside, pair, name):
-    rest = installation.rest
-    code = source(name, outside, installation)
-    reply = rest.exec(pair[0], "/usr/bin/python3", "-c", code, timeout_secs=30)
-    assert reply["exit_code"] == 0, reply
-    assert reply["stdout"].startswith("stopped"), (name, reply["stdout"])
-    # The agent answers as before, and so does a sibling.
-    for sandbox in pair:
-        assert rest.ok("POST", f"/v1/sandboxes/{sandbox}/ping", {})["pong"] is True
+    got = outcome(installation, pair, name, outside, 30)
+    assert got.startswith("stopped"), (name, got)
 
 
 def test_there_are_enough_of_them():

@@ -5,30 +5,16 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../common/cleanup.h"
+#include "../common/front.h"
 #include "guest.h"
 
 #define REAL GUEST_FORKD "/real"
-
-static int copy_file(int from, const char *path, struct error *e) {
-  struct stat st;
-  cleanup_fd int to = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
-  if (to < 0) return FAIL_ERRNO(e, "creating %s", path);
-  if (fstat(from, &st) < 0) return FAIL_ERRNO(e, "looking at the source of %s", path);
-  for (off_t at = 0; at < st.st_size;) {
-    ssize_t n = sendfile(to, from, &at, (size_t)(st.st_size - at));
-    if (n <= 0) return FAIL_ERRNO(e, "copying to %s", path);
-  }
-  const struct timespec times[2] = {st.st_atim, st.st_mtim};
-  return futimens(to, times) < 0 ? FAIL_ERRNO(e, "dating %s", path) : 0;
-}
 
 // The regular file that a path of the sandbox leads to, open, and where it lies below GUEST_ROOT.
 // -1 when there is none: the runtime's start says so better.
@@ -48,25 +34,17 @@ static int open_interpreter(const char *path, char at[PATH_MAX], struct error *e
   return steal_fd(&file);
 }
 
-static int link_names(const char *name, struct error *e) {
-  static const char *const names[] = {REAL "/python", REAL "/python3"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (strcmp(strrchr(names[i], '/') + 1, name) != 0 && symlink(name, names[i]) < 0)
-      return FAIL_ERRNO(e, "linking %s", names[i]);
-  return 0;
-}
-
 int front_place(const struct guest_spec *s, struct error *e) {
-  char at[PATH_MAX], real[PATH_MAX + sizeof REAL];
+  char at[PATH_MAX];
   cleanup_fd int front = open(GUEST_FRONT, O_RDONLY | O_CLOEXEC);
   if (front < 0) return errno == ENOENT ? 0 : FAIL_ERRNO(e, "opening " GUEST_FRONT);
   cleanup_fd int interpreter = open_interpreter(s->argv[0], at, e);
   if (interpreter < 0) return e->kind == ERR_NOT_FOUND ? 0 : -1;
-  const char *name = strrchr(at, '/') + 1;
-  snprintf(real, sizeof real, REAL "/%s", name);
-  if (make_directory(REAL, e) < 0 || copy_file(interpreter, real, e) < 0 || link_names(name, e) < 0)
-    return -1;
+  if (make_directory(REAL, e) < 0) return -1;
+  cleanup_fd int real = open(REAL, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (real < 0) return FAIL_ERRNO(e, "opening " REAL);
+  if (front_keep(interpreter, real, strrchr(at, '/') + 1, 0, e) < 0) return -1;
   // A new file in the layer above: other links to the interpreter's inode stay what they are.
   if (unlink(at) < 0) return FAIL_ERRNO(e, "replacing %s", at);
-  return copy_file(front, at, e);
+  return front_copy(front, AT_FDCWD, at, 0, e);
 }

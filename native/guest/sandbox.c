@@ -78,7 +78,7 @@ static int enter_root(struct error *e) {
   return 0;
 }
 
-// As on the process engine: nobody's core, by no pattern.
+// The value is explained at resource_limits_set of the process engine (launcher/root.c).
 static int limit_core(struct error *e) {
   const struct rlimit no_core = {1, 1};
   return setrlimit(RLIMIT_CORE, &no_core) < 0 ? FAIL_ERRNO(e, "the limit of core files") : 0;

@@ -3,35 +3,17 @@
 // sandbox both are ordinary files.
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../common/cleanup.h"
+#include "../common/front.h"
 #include "family.h"
 #include "skeleton.h"
 
 enum { LINKS_MAX = 8, REAL_PATH = 1024 };
-
-static int copy_file(int from, int dir, const char *path, uid_t owner, struct error *e) {
-  struct stat st;
-  cleanup_fd int to = openat(dir, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
-  if (to < 0) return FAIL_ERRNO(e, "creating /%s", path);
-  if (fstat(from, &st) < 0) return FAIL_ERRNO(e, "looking at the source of /%s", path);
-  for (off_t at = 0; at < st.st_size;) {
-    ssize_t n = sendfile(to, from, &at, (size_t)(st.st_size - at));
-    if (n <= 0) return FAIL_ERRNO(e, "copying to /%s", path);
-  }
-  if (fchown(to, owner, owner) < 0 || fchmod(to, 0755) < 0)
-    return FAIL_ERRNO(e, "changing the owner of /%s", path);
-  const struct timespec times[2] = {st.st_atim, st.st_mtim};
-  return futimens(to, times) < 0 ? FAIL_ERRNO(e, "dating /%s", path) : 0;
-}
 
 // The path of the regular file that an absolute path leads to, without its first slash. 1 when
 // there is none, or when a directory on the way is a link: then the interpreter stays as it is.
@@ -55,17 +37,6 @@ static int resolve(const struct family *f, char path[REAL_PATH], struct look *lo
   return 1;
 }
 
-static int link_names(int real, const char *name, uid_t owner, struct error *e) {
-  static const char *const names[] = {"python", "python3"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    if (strcmp(names[i], name) == 0) continue;
-    if (symlinkat(name, real, names[i]) < 0 ||
-        fchownat(real, names[i], owner, owner, AT_SYMLINK_NOFOLLOW) < 0)
-      return FAIL_ERRNO(e, "linking .forkd/real/%s", names[i]);
-  }
-  return 0;
-}
-
 static int place(struct family *f, int dir, const char *path, int interpreter, struct error *e) {
   const char *slash = strrchr(path, '/');
   const char *name = slash ? slash + 1 : path;
@@ -73,13 +44,12 @@ static int place(struct family *f, int dir, const char *path, int interpreter, s
   if (skeleton_make_way(f, dir, ".forkd/real", true, e) < 0) return -1;
   cleanup_fd int real = openat(dir, ".forkd/real", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (real < 0) return FAIL_ERRNO(e, "opening .forkd/real");
-  if (copy_file(interpreter, real, name, owner, e) < 0) return -1;
-  if (link_names(real, name, owner, e) < 0) return -1;
+  if (front_keep(interpreter, real, name, owner, e) < 0) return -1;
   int way = skeleton_make_way(f, dir, path, false, e);
   if (way != 0) return way < 0 ? -1 : FAIL(e, ERR_INVALID, "/%s is hidden", path);
   cleanup_fd int front = open(f->spec.front, O_RDONLY | O_CLOEXEC);
   if (front < 0) return FAIL_ERRNO(e, "opening %s", f->spec.front);
-  return copy_file(front, dir, path, owner, e);
+  return front_copy(front, dir, path, owner, e);
 }
 
 int front_place(struct family *f, int dir, struct error *e) {

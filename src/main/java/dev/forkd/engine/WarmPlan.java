@@ -34,6 +34,11 @@ public record WarmPlan(
     env = Map.copyOf(env);
   }
 
+  /** Whether programs of a sandbox that start the interpreter get a fork of the warm one. */
+  public boolean servesPrograms() {
+    return runtime.isPresent() && warm.exec();
+  }
+
   /** The same for another snapshot. */
   public WarmPlan as(Tag other) {
     return new WarmPlan(other, image, runtime, warm, workdir, env, limits, network);

@@ -29,7 +29,7 @@ final class TemplateFields {
         .integer(FieldKey.OPEN_FILES, plan.limits().openFiles())
         .integer(FieldKey.TIMEOUT_MS, plan.warm().deadline().toMillis())
         .text(FieldKey.RUNTIME_DIR, paths.runtimeDir().toString());
-    if (plan.runtime().isPresent() && plan.warm().exec()) {
+    if (plan.servesPrograms()) {
       fields.text(FieldKey.FRONT, paths.front().toString());
     }
     plan.runtime()

@@ -50,7 +50,7 @@ final class GuestSpec {
         cpio.file("modules/" + module.getFileName(), READABLE, Files.readAllBytes(module));
       }
       cpio.file("forkd/warm.json", READABLE, WarmSpec.of(plan).getBytes(UTF_8));
-      if (plan.runtime().isPresent() && plan.warm().exec()) {
+      if (plan.servesPrograms()) {
         cpio.file("front", EXECUTABLE, Files.readAllBytes(paths.front()));
       }
       for (Path source : sources(paths.runtimeDir())) {
