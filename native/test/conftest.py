@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Iterator, List, Optional
+from typing import Iterator, List
 
 import pytest
 
@@ -41,6 +41,14 @@ def children(pid: int) -> List[int]:
     except OSError:
         return []
     return [int(word) for word in text.split()]
+
+
+def state(pid: int) -> str:
+    """The letter of proc(5): S sleeps, Z is a zombie; empty when there is no such process."""
+    try:
+        return Path("/proc/%d/stat" % pid).read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return ""
 
 
 class Agent:
@@ -80,11 +88,6 @@ class Agent:
         return len(os.listdir("/proc/%d/fd" % self.pid))
 
     def zombies(self) -> List[int]:
-        def state(pid: int) -> Optional[str]:
-            try:
-                return Path("/proc/%d/stat" % pid).read_text().rsplit(")", 1)[1].split()[0]
-            except OSError:
-                return None
         return [pid for pid in children(self.pid) if state(pid) == "Z"]
 
     def terminate(self, within: float = 10.0) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import frames
 import pytest
-from conftest import wait_for
+from conftest import state, wait_for
 from frames import AgentError
 from launcher import (DESTROYED, FORKED, L_DESTROY, L_DISCARD, LOG, OOM_KILLS, RUNTIME_LOST,
                       RUNTIME_PID, SANDBOX_ENDED, TEMPLATE_ENDED, Launcher, Traces,
@@ -74,8 +74,10 @@ def test_a_name_is_free_again_after_destroy(launcher: Launcher) -> None:
 
 def test_an_answer_of_the_zygote_may_overtake_the_warden(launcher: Launcher) -> None:
     ident = launcher.open_template()
-    while not launcher.named("forkd-holder"):
-        pass  # without a pause: it must be stopped before the interpreter is executed
+    # Without a pause: it must be stopped before the interpreter is executed, but not before it has
+    # sent the holder what to build. Between the clone and that it does not sleep.
+    while not (launcher.named("forkd-holder") and state(launcher.process.pid) == "S"):
+        pass
     os.kill(launcher.process.pid, signal.SIGSTOP)
     wait_for(lambda: launcher.named("python3"), what="the zygote")
     time.sleep(1)  # until it is warm; then both channels have something to say
