@@ -28,7 +28,10 @@ def send_fds(sock: socket.socket, data: bytes, fds: List[int]) -> None:
 
 
 def session(sock: socket.socket) -> None:
-    """Evaluates with state. `exit`, `crash`, `hang`, `deaf`, `close`, `garbage` misbehave."""
+    """Evaluates with state. `exit`, `crash`, `hang`, `deaf`, `close`, `garbage` misbehave.
+
+    An interrupt waits until there is an evaluation that it can end."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     state: Dict[str, object] = {}
     buffer = bytearray()
     while True:
@@ -74,6 +77,7 @@ def misbehave(sock: socket.socket, frame: fp.Frame):
 def evaluate(frame: fp.Frame, state: Dict[str, object]):
     code = frame.text(fp.CODE)
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         if code == "hang":
             time.sleep(100)
         if "=" in code:
@@ -84,6 +88,8 @@ def evaluate(frame: fp.Frame, state: Dict[str, object]):
         return [(fp.ERROR_TEXT, "KeyboardInterrupt")]
     except Exception as e:
         return [(fp.ERROR_TEXT, "%s: %s" % (type(e).__name__, e)), (fp.TRACEBACK, "tb")]
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 
 
 class Runtime:
