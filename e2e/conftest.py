@@ -45,16 +45,23 @@ ROUNDS = int(os.environ.get("FORKD_CRASH_ROUNDS", "3"))
 
 
 class Installation:
-    """One daemon with its own directories, and the `forkd` command aimed at it."""
+    """One daemon with its own directories, and the `forkd` command aimed at it.
 
-    def __init__(self, directory: Path) -> None:
+    @param home: where forkd is
+    @param uid: who runs it all
+    """
+
+    def __init__(self, directory: Path, home: Path = HOME, uid: int = 0) -> None:
         self.directory = directory
+        self.program = str(home / "forkd")
+        self.user = {"user": uid, "group": uid, "extra_groups": []} if uid else {}
         self.state = directory / "state"
         self.run_dir = directory / "run"
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("FORKD_")},
             "FORKD_STATE_DIR": str(self.state),
             "FORKD_RUN_DIR": str(self.run_dir),
+            **({"HOME": str(directory)} if uid else {}),
         }
         self.socket = self.run_dir / "forkd.sock"
         self.rest = Rest(str(self.socket))
@@ -63,16 +70,16 @@ class Installation:
     def command(self, *args: str, **more) -> "subprocess.CompletedProcess[bytes]":
         more.setdefault("timeout", 180)
         more.setdefault("capture_output", True)
-        return subprocess.run([str(HOME / "forkd"), *args], env=self.environment,
-                              cwd=self.directory, **more)
+        more.setdefault("cwd", self.directory)
+        return subprocess.run([self.program, *args], env=self.environment, **self.user, **more)
 
     def start(self, *options: str) -> float:
         """Starts the daemon; seconds until it answers. Without options it has no TCP port."""
         began = time.monotonic()
         log = open(self.directory / "daemon.log", "ab")
         self.process = subprocess.Popen(
-            [str(HOME / "forkd"), "serve", *(options or ("--bind", "none"))], env=self.environment,
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            [self.program, "serve", *(options or ("--bind", "none"))], env=self.environment,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **self.user)
         log.close()
         while True:
             try:

@@ -6,3 +6,6 @@
 
 // Fills the directory `dev`, which is empty, for a sandbox whose root is `owner`.
 int devices_make(int dev, uid_t owner, struct error *e);
+// The same where nobody may make a node: each is a mount of the host's own in /dev. `dev` is the
+// working directory's "dev".
+int devices_bind(int dev, struct error *e);

@@ -153,7 +153,7 @@ int cgroup_create(struct cgroups *all, struct cgroup *g, const char *name,
   snprintf(g->name, sizeof g->name, "%s", name);
   for (enum controller c = 0; c < C_COUNT; c++) {
     int64_t value = limit_of(limits, c);
-    if (value == 0 || create_one(all, g, c, value, e) == 0) continue;
+    if (value == 0 || all->base[c] < 0 || create_one(all, g, c, value, e) == 0) continue;
     cgroup_remove(all, g); // nothing is in it yet: cannot be busy
     return -1;
   }

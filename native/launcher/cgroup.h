@@ -39,15 +39,16 @@ void cgroups_sweep(struct cgroups *all);
 void cgroups_close(struct cgroups *all);
 const char *cgroups_version(const struct cgroups *all);
 
-// Makes the groups that the limits ask for; on failure none is left. ERR_UNSUPPORTED names the
-// controller that is not available.
+// Makes the groups that the limits ask for; on failure none is left. A controller that is not
+// available is passed over: see rlimits.h.
 int cgroup_create(struct cgroups *all, struct cgroup *g, const char *name,
                   const struct limits *limits, struct error *e);
 // Descriptors that take "0" to move the writer in. At most C_COUNT; the caller closes them.
 int cgroup_open_entries(const struct cgroups *all, const struct cgroup *g, int *fds, size_t *count,
                         struct error *e);
 // Changes the limits of a sandbox, given its agent. A group that it has not yet is made, and its
-// processes are moved; what they have used so far stays charged where it was.
+// processes are moved; what they have used so far stays charged where it was. ERR_UNSUPPORTED names
+// a controller that is not available.
 int cgroup_limit(struct cgroups *all, struct cgroup *g, const struct limits *limits, pid_t agent,
                  struct error *e);
 int64_t cgroup_oom_kills(const struct cgroups *all, const struct cgroup *g);

@@ -6,7 +6,13 @@
 #include "../common/seccomp.h"
 #include "spec.h"
 
-enum { MASKS_MAX = 32 };
+enum { MASKS_MAX = 32, PARTS_MAX = 32, LOWER_SIZE = 2048 };
+
+// See split.h.
+struct part {
+  char name[64];
+  char lower[LOWER_SIZE];
+};
 
 struct family {
   struct template_spec spec;
@@ -17,13 +23,21 @@ struct family {
   int log;               // its stdout and stderr
   int entries[3];        // control groups of the template: each takes "0"
   size_t entry_count;
-  char lower[2048];      // the layers as the warden mounts them, relative to its root
+  char lower[LOWER_SIZE]; // the layers as the warden mounts them, relative to its root
+  char split[16];         // the layer that is in parts; "": none
+  struct part parts[PARTS_MAX];
+  size_t part_count;
   int deltas[DELTAS_MAX]; // mounts of spec.deltas, not attached yet
   int warm;               // mount of spec.warm
   bool seeded_tmp, seeded_shm; // a branch has something for them: b/0/tmp, b/0/shm
   bool maskable[MASKS_MAX]; // see masks.h: found by the holder, for all sandboxes
   struct filter zygote_filter, sandbox_filter;
 };
+
+// What a namespace below the family's own user namespace maps: all of it, as it is.
+static inline struct id_range ids_within(const struct family *f) {
+  return (struct id_range){0, f->spec.ids.count};
+}
 
 // Descriptors that the holder is executed with; the control groups' entries follow.
 enum { HOLDER_USERNS = 3, HOLDER_CHANNEL, HOLDER_ZYGOTE, HOLDER_LOG, HOLDER_ENTRIES };
@@ -48,9 +62,9 @@ _Noreturn void zygote_main(struct family *f, int report);
 int layers_attach(struct family *f, struct error *e);
 // Takes hold of the deltas, which lie where the private tmpfs will be mounted.
 int deltas_open(struct family *f, struct error *e);
-// Copies what is in a directory of the host, with owners, modes and times. (A mount of it would
-// tell its place on the host in /proc/self/mountinfo.)
-int tree_copy(const char *path, const char *to, struct error *e);
+// Copies what is in a directory of the host, with modes, times and, where they can be set, owners.
+// (A mount of it would tell its place on the host in /proc/self/mountinfo.)
+int tree_copy(const struct family *f, const char *path, const char *to, struct error *e);
 // k: directories that the sandbox needs or may write; h: whiteouts over what is hidden of the base.
 int skeleton_build(struct family *f, struct error *e);
 

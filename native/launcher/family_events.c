@@ -11,6 +11,7 @@
 #include "../common/cleanup.h"
 #include "launcher.h"
 #include "pids.h"
+#include "rlimits.h"
 #include "sys.h"
 
 // One turn of one channel; what is left makes the next poll return at once.
@@ -135,7 +136,12 @@ static int hear_entered(struct launcher *l, struct template *t, const struct fra
   if (frame_int(f, K_PID, 1, 1, INT32_MAX, &pid, e) < 0) return -1;
   s->inner_pid = (pid_t)pid;
   s->runtime_pid = pid_from_namespace(t->pid_namespace, t->zygote_pid, s->inner_pid);
-  if (s->state == S_ENTERING) s->state = S_LIVE;
+  if (s->state != S_ENTERING) return 0;
+  struct error why;
+  if (rlimits_stand_in(&l->cgroups, s->runtime_pid, &s->batch->spec.limits, &why) < 0)
+    sandbox_end(s, &why);
+  else
+    s->state = S_LIVE;
   return 0;
 }
 
@@ -237,19 +243,28 @@ static int hear_started(struct launcher *l, struct template *t, struct error *e)
   t->pid_namespace = open(path, O_RDONLY | O_CLOEXEC);
   t->zygote_alive = true;
   t->state = T_WARMING;
+  // One that has just ended will be told with a better reason.
+  if (rlimits_stand_in(&l->cgroups, t->zygote_pid, &t->spec.limits, e) < 0 &&
+      sys_pidfd_alive(t->zygote))
+    return -1;
   if (!t->spec.argv[0]) hear_warmed(l, t, &(struct frame){0});
   if (t->branch) branch_started(l, t);
   return 0;
 }
 
-static int hear_created(struct template *t, struct sandbox *s, struct error *e) {
+static int hear_created(struct launcher *l, struct template *t, struct sandbox *s,
+                        struct error *e) {
+  struct error why;
   cleanup_fd int pidfd = channel_take_fd(&t->warden), upper = channel_take_fd(&t->warden);
   if (pidfd < 0 || upper < 0 || !s || !s->agent_alive || s->pidfd >= 0)
     return FAIL(e, ERR_INVALID, "CREATED unasked");
   s->pid = pid_of_pidfd(pidfd);
   s->pidfd = steal_fd(&pidfd);
   s->upper = steal_fd(&upper);
-  if (s->state == S_CREATING && !t->spec.argv[0]) sandbox_without_runtime(s);
+  if (s->state == S_CREATING &&
+      rlimits_stand_in(&l->cgroups, s->pid, &s->batch->spec.limits, &why) < 0)
+    sandbox_end(s, &why);
+  else if (s->state == S_CREATING && !t->spec.argv[0]) sandbox_without_runtime(s);
   else if (s->state == S_CREATING) s->state = S_CREATED;
   else sys_pidfd_kill(s->pidfd, SIGKILL);
   return 0;
@@ -283,7 +298,7 @@ static int warden_frame(struct launcher *l, struct template *t, const struct fra
   struct error why;
   switch (f->type) {
     case W_STARTED: return hear_started(l, t, e);
-    case W_CREATED: return hear_created(t, s, e);
+    case W_CREATED: return hear_created(l, t, s, e);
     case W_FAILED: return hear_create_failed(s, f, e);
     case W_ENDED: return hear_agent_end(s, f, e);
     case W_ORPHAN_ENDED: return hear_orphan(t, f, e);

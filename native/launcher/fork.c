@@ -128,8 +128,9 @@ void fork_pump(struct launcher *l, struct template *t) {
   for (const struct sandbox *s = t->sandboxes; s; s = s->next) creating += s->state == S_CREATING;
   for (struct sandbox *s = t->sandboxes; s; s = s->next) {
     if (s->state == S_QUEUED && creating < l->creating_max) {
-      creating++;
+      // One that failed counts for nothing: if all did, no event would come to start the rest.
       if (start(l, s, &e) < 0) sandbox_end(s, &e);
+      else creating++;
     } else if (s->state == S_CREATED && !zygote_full) {
       int sent = enter(l, s, &e);
       if (sent < 0) sandbox_end(s, &e);

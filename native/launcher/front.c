@@ -40,7 +40,7 @@ static int resolve(const struct family *f, char path[REAL_PATH], struct look *lo
 static int place(struct family *f, int dir, const char *path, int interpreter, struct error *e) {
   const char *slash = strrchr(path, '/');
   const char *name = slash ? slash + 1 : path;
-  uid_t owner = f->spec.uid_base;
+  uid_t owner = f->spec.ids.first;
   if (skeleton_make_way(f, dir, ".forkd/real", true, e) < 0) return -1;
   cleanup_fd int real = openat(dir, ".forkd/real", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (real < 0) return FAIL_ERRNO(e, "opening .forkd/real");

@@ -23,6 +23,7 @@
 #include "cgroup.h"
 #include "masks.h"
 #include "setup.h"
+#include "split.h"
 #include "userns.h"
 
 _Noreturn void holder_exec(int exe, const int *fds, size_t count) {
@@ -80,10 +81,12 @@ void family_fail(struct family *f, const struct error *why) {
     channel_send_with_fds(&c, &frame, NULL, 0, 1000, &ignored);
 }
 
-static int make_devices(uid_t owner, struct error *e) {
+static int make_devices(const struct family *f, struct error *e) {
+  uid_t owner = f->spec.ids.first;
   cleanup_fd int dev = open("dev", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (dev < 0) return FAIL_ERRNO(e, "opening dev");
-  if (devices_make(dev, owner, e) < 0) return -1;
+  int made = f->spec.ids.count == 1 ? devices_bind(dev, e) : devices_make(dev, owner, e);
+  if (made < 0) return -1;
   if (mkdirat(dev, "pts", 0755) < 0 || mkdirat(dev, "shm", 0755) < 0)
     return FAIL_ERRNO(e, "mkdir dev/pts, dev/shm");
   return fchown(dev, owner, owner) < 0 ? FAIL_ERRNO(e, "chown dev") : 0;
@@ -91,7 +94,7 @@ static int make_devices(uid_t owner, struct error *e) {
 
 // A read-only view of a directory on itself: one mount that every sandbox binds, without a copy.
 static int freeze(const char *path, unsigned long flags, struct error *e) {
-  if (mount(path, path, NULL, MS_BIND, NULL) < 0) return FAIL_ERRNO(e, "binding %s", path);
+  if (mount(path, path, NULL, MS_BIND | MS_REC, NULL) < 0) return FAIL_ERRNO(e, "binding %s", path);
   flags |= MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID;
   return mount(NULL, path, NULL, flags, NULL) < 0 ? FAIL_ERRNO(e, "freezing %s", path) : 0;
 }
@@ -106,14 +109,15 @@ static int make_directories(struct error *e) {
 static int build_tree(struct family *f, struct error *e) {
   const unsigned long bare = MS_NOSUID | MS_NODEV | MS_NOEXEC;
   if (make_directories(e) < 0 || layers_attach(f, e) < 0 || skeleton_build(f, e) < 0 ||
-      tree_copy(f->spec.runtime_dir, "python", e) < 0 || freeze("python", MS_NODEV, e) < 0 ||
-      make_devices(f->spec.uid_base, e) < 0 || freeze("dev", MS_NOEXEC, e) < 0 ||
+      tree_copy(f, f->spec.runtime_dir, "python", e) < 0 || freeze("python", MS_NODEV, e) < 0 ||
+      make_devices(f, e) < 0 || freeze("dev", MS_NOEXEC, e) < 0 ||
       freeze("e", MS_NODEV | MS_NOEXEC, e) < 0)
     return -1;
   if (mount("proc", "proc", "proc", bare, NULL) < 0) return FAIL_ERRNO(e, "mounting proc");
   if (mount("sysfs", "sys", "sysfs", bare | MS_RDONLY, NULL) < 0)
     return FAIL_ERRNO(e, "mounting sysfs");
   masks_find(f);
+  split_stack(f);
   return 0;
 }
 
@@ -133,30 +137,32 @@ static int pivot(struct error *e) {
   return chdir("/") < 0 ? FAIL_ERRNO(e, "chdir /") : 0;
 }
 
-static int become_root(struct error *e) {
-  if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+static int become_root(const struct family *f, struct error *e) {
+  // Where an ordinary user made the namespace, the kernel refuses setgroups: see userns_enter.
+  if (f->spec.ids.count > 1 && setgroups(0, NULL) < 0) return FAIL_ERRNO(e, "leaving all groups");
+  if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
     return FAIL_ERRNO(e, "becoming root of the user namespace");
   return 0;
 }
 
 // Root of U, from where the id map of a namespace below it can be written.
-static _Noreturn void write_map(pid_t holder, int note) {
+static _Noreturn void write_map(const struct family *f, pid_t holder, int note) {
   struct error e;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  bool done = note_wait(note, NOTE_MAP_ME, &e) == 0 && userns_map(holder, 0, &e) == 0;
+  bool done = note_wait(note, NOTE_MAP_ME, &e) == 0 && userns_map(holder, ids_within(f), &e) == 0;
   note_send(note, done ? NOTE_MAPPED : NOTE_FAILED, done ? NULL : &e);
   _exit(0);
 }
 
 // A branch has memory that a sandbox chose. Its root must be nobody in the user namespace of the
 // template that the sandbox came from.
-static int nest_userns(struct error *e) {
+static int nest_userns(const struct family *f, struct error *e) {
   int pair[2];
   pid_t self = getpid();
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
     return FAIL_ERRNO(e, "a socket pair for an id map");
   pid_t mapper = sys_clone(0, NULL);
-  if (mapper == 0) write_map(self, pair[1]);
+  if (mapper == 0) write_map(f, self, pair[1]);
   close(pair[1]);
   cleanup_fd int note = pair[0];
   if (mapper < 0) return FAIL_ERRNO(e, "cloning the writer of an id map");
@@ -166,20 +172,22 @@ static int nest_userns(struct error *e) {
   int done = note_wait(note, NOTE_MAPPED, e);
   while (waitpid(mapper, NULL, 0) < 0 && errno == EINTR) {
   }
-  if (done == 0) done = become_root(e);
+  if (done == 0) done = become_root(f, e);
   prctl(PR_SET_DUMPABLE, 0);
   return done;
 }
 
 static int drop_into_userns(struct family *f, struct error *e) {
   if (setns(f->userns, CLONE_NEWUSER) < 0) return FAIL_ERRNO(e, "joining the user namespace");
-  if (become_root(e) < 0 || (f->spec.deltas[0] && nest_userns(e) < 0)) return -1;
+  if (become_root(f, e) < 0 || (f->spec.deltas[0] && nest_userns(f, e) < 0)) return -1;
   close(f->userns);
   f->userns = -1;
   int flags = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
   if (unshare(flags) < 0) return FAIL_ERRNO(e, "unsharing namespaces");
-  // A change of credentials clears it.
+  // A change of credentials clears it, and leaves this process undumpable, so that the zygote
+  // cannot look into the warden; but an ordinary user's root has the same id as before.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  prctl(PR_SET_DUMPABLE, 0);
   return 0;
 }
 

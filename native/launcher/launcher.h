@@ -134,7 +134,7 @@ struct destroy {
 
 struct launcher {
   struct channel daemon;
-  int signals, run_dir_fd, exe, pid_namespace;
+  int signals, run_dir_fd, exe;
   int listener;         // for the next daemon; -1: nothing outlives this one
   int64_t grace_ms;     // without a daemon, 0: none
   int64_t orphan_until; // when to end without a daemon; -1: there is one

@@ -14,6 +14,7 @@
 
 #include "../common/cleanup.h"
 #include "family.h"
+#include "split.h"
 
 static int attach_tree(int tree, const struct layer *layer, int userns, const char *to,
                        struct error *e) {
@@ -29,10 +30,15 @@ static int attach_tree(int tree, const struct layer *layer, int userns, const ch
                                                 : 0;
 }
 
-static int attach(const struct layer *layer, int userns, const char *to, struct error *e) {
-  cleanup_fd int tree = sys_open_tree(AT_FDCWD, layer->path, OPEN_TREE_CLONE_FLAG | O_CLOEXEC);
+// What was mounted below a layer when an ordinary user's launcher left the host's namespaces cannot
+// be taken apart from it (mount_namespaces(7)); an overlay does not see it.
+static int attach(const struct family *f, const struct layer *layer, const char *to,
+                  struct error *e) {
+  const unsigned below = f->spec.ids.count == 1 ? AT_RECURSIVE : 0;
+  cleanup_fd int tree =
+      sys_open_tree(AT_FDCWD, layer->path, OPEN_TREE_CLONE_FLAG | O_CLOEXEC | below);
   if (tree < 0) return FAIL_ERRNO(e, "opening layer %s", layer->path);
-  return attach_tree(tree, layer, userns, to, e);
+  return attach_tree(tree, layer, f->userns, to, e);
 }
 
 static uid_t shift_base; // nftw passes no argument
@@ -48,32 +54,36 @@ static int shift_ids(const char *path, const struct stat *st, int type, struct F
 // The holder of a branch is not PID 1 of a pid namespace (clone(2) refuses CLONE_NEWPID after a
 // setns to another one), so nothing else would end the copy when the holder is killed. It keeps
 // the warden's channel open, by which the launcher sees that it has ended.
-static _Noreturn void become_copy(pid_t holder, const char *from, const char *to) {
+static _Noreturn void become_copy(pid_t holder, const char *how, const char *from,
+                                  const char *to) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() == holder) // else it died before the prctl
-    execle("/bin/cp", "cp", "-a", "--", from, to, (char *)NULL, (char *[]){NULL});
+    execle("/bin/cp", "cp", "-a", how, "--", from, to, (char *)NULL, (char *[]){NULL});
   _exit(127);
 }
 
-int tree_copy(const char *path, const char *to, struct error *e) {
+int tree_copy(const struct family *f, const char *path, const char *to, struct error *e) {
   int status;
   struct stat st;
   char from[1100];
   // cp could tell only in its output.
   if (stat(path, &st) < 0) return FAIL_ERRNO(e, "copying %s", path);
   snprintf(from, sizeof from, "%s/.", path);
+  // With a single id all becomes the sandbox's root's: no other owner could be set.
+  const char *how = f->spec.ids.count == 1 ? "--no-preserve=ownership" : "--preserve=ownership";
   pid_t holder = getpid();
   pid_t pid = fork();
   if (pid < 0) return FAIL_ERRNO(e, "fork for cp");
-  if (pid == 0) become_copy(holder, from, to);
+  if (pid == 0) become_copy(holder, how, from, to);
   if (waitpid(pid, &status, 0) < 0) return FAIL_ERRNO(e, "waiting for cp");
   return status == 0 ? 0 : FAIL(e, ERR_IO, "cp -a %s failed with status 0x%x", from, status);
 }
 
-static int copy(const struct layer *layer, uid_t base, const char *to, struct error *e) {
-  if (tree_copy(layer->path, to, e) < 0) return -1;
+static int copy(const struct family *f, const struct layer *layer, const char *to,
+                struct error *e) {
+  if (tree_copy(f, layer->path, to, e) < 0) return -1;
   if (!layer->idmap) return 0;
-  shift_base = base;
+  shift_base = f->spec.ids.first;
   if (nftw(to, shift_ids, 32, FTW_PHYS) == 0) return 0;
   return FAIL_ERRNO(e, "changing owners of %s", layer->path);
 }
@@ -136,13 +146,15 @@ int layers_attach(struct family *f, struct error *e) {
     char to[16];
     snprintf(to, sizeof to, "l/%zu", i);
     if (mkdir(to, 0755) < 0) return FAIL_ERRNO(e, "mkdir %s", to);
-    int done = layer->copy ? copy(layer, f->spec.uid_base, to, e)
-                           : attach(layer, f->userns, to, e);
+    int done = layer->copy ? copy(f, layer, to, e)
+                           : attach(f, layer, to, e);
     if (done < 0) return -1;
+    bool split = f->spec.ids.count == 1 && split_is_needed(layer->path);
+    if (split && split_base(f, strcpy(f->split, to), e) < 0) return -1;
     // h hides what the base has; what a recipe puts in its place, in a layer above, is seen.
     bool base = i + 1 == f->spec.layer_count;
     used += (size_t)snprintf(f->lower + used, sizeof f->lower - used, "%s:%s", base ? ":h" : "",
-                             to);
+                             split ? "r" : to);
   }
   return 0;
 }

@@ -17,6 +17,7 @@
 #include "family.h"
 #include "launcher.h"
 #include "sys.h"
+#include "userns.h"
 
 enum { FIXED_POLLS = 4, POLLS_PER_TEMPLATE = 5, POLLS_MAX = FIXED_POLLS + 5 * TEMPLATES_MAX,
        STOP_WAIT_MS = 30000 };
@@ -161,13 +162,12 @@ static int prepare(struct launcher *l, struct error *e) {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
   }
+  if (geteuid() != 0 && userns_enter(e) < 0) return -1;
   // What is mounted here stays here; what the host mounts later is seen.
   if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
-    return FAIL_ERRNO(e, "a mount namespace of its own (is this root, and is / a mount point?)");
+    return FAIL_ERRNO(e, "a mount namespace of its own (is / a mount point?)");
   l->exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
   if (l->exe < 0) return FAIL_ERRNO(e, "opening /proc/self/exe");
-  l->pid_namespace = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-  if (l->pid_namespace < 0) return FAIL_ERRNO(e, "opening /proc/self/ns/pid");
   long cores = sysconf(_SC_NPROCESSORS_ONLN);
   l->creating_max = cores < 1 || cores >= CREATING_MAX ? CREATING_MAX : (size_t)cores + 1;
   filter_build_no_setns(&l->child_filter);

@@ -50,11 +50,14 @@ void probe_report(const struct launcher *l, char *json, size_t size) {
       snprintf(controllers + used, sizeof controllers - used, "%s\"%s\"", used ? "," : "",
                controller_names[c]);
   }
-  cleanup_fd int userns = userns_create(PROBE_UID_BASE, &e);
+  bool rootless = userns_is_single();
+  const struct id_range ids = {rootless ? 0 : PROBE_UID_BASE, rootless ? 1 : ID_RANGE};
+  cleanup_fd int userns = userns_create(ids, &e);
   escape(l->cgroups.warning, warning, sizeof warning);
   snprintf(json, size,
            "{\"kernel\":\"%s\",\"cgroup\":\"%s\",\"controllers\":[%s],\"tmpfs_xattr\":%s,"
-           "\"idmapped_mounts\":%s,\"seccomp\":true,\"userns\":%s,\"pid\":%d,\"warning\":\"%s\"}",
+           "\"idmapped_mounts\":%s,\"seccomp\":true,\"userns\":%s,\"rootless\":%s,"
+           "\"pid\":%d,\"warning\":\"%s\"}",
            names.release, cgroups_version(&l->cgroups), controllers, truth(probe_tmpfs_xattr(l)),
-           truth(probe_idmap(l, userns)), truth(userns >= 0), getpid(), warning);
+           truth(probe_idmap(l, userns)), truth(userns >= 0), truth(rootless), getpid(), warning);
 }

@@ -13,6 +13,7 @@
 #include "../common/cleanup.h"
 #include "masks.h"
 #include "setup.h"
+#include "split.h"
 
 enum { INODES_MIN = 65536, LOCKED_MEMORY_MAX = 65536 };
 
@@ -67,7 +68,7 @@ static int mount_overlay(const struct family *f, const struct root_plan *plan, s
            is_warm(plan, "w/u") ? "w/u:" : "", f->lower);
   if (mount("overlay", "m/r", "overlay", MS_NOSUID | MS_NODEV, options) < 0)
     return FAIL_ERRNO(e, "mounting the root (overlay)");
-  return 0;
+  return split_mount(f, is_warm(plan, "w/u") ? "w/u" : NULL, e);
 }
 
 // A tmpfs of its own; with what had been there in the template or the branched sandbox.
@@ -92,7 +93,8 @@ static int mount_kernel(const struct family *f, const struct root_plan *plan, st
   if (mount("proc", "m/r/proc", "proc", bare, NULL) < 0) return FAIL_ERRNO(e, "mounting /proc");
   if (mount("sysfs", "m/r/sys", "sysfs", bare | MS_RDONLY, NULL) < 0)
     return FAIL_ERRNO(e, "mounting /sys");
-  if (mount("dev", "m/r/dev", NULL, MS_BIND, NULL) < 0) return FAIL_ERRNO(e, "binding /dev");
+  if (mount("dev", "m/r/dev", NULL, MS_BIND | MS_REC, NULL) < 0)
+    return FAIL_ERRNO(e, "binding /dev");
   if (mount("devpts", "m/r/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
             "newinstance,ptmxmode=0666,mode=0620") < 0)
     return FAIL_ERRNO(e, "mounting /dev/pts");

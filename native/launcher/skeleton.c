@@ -66,9 +66,9 @@ static mode_t default_mode(const char *path) {
 }
 
 static uid_t shifted(const struct family *f, const struct look *look, uid_t id) {
-  uid_t base = f->spec.uid_base;
+  uid_t base = f->spec.ids.first;
   // The mount shows ids already shifted; everything else of the host becomes the sandbox's root.
-  return look->found && id >= base && id - base < ID_RANGE ? id : base;
+  return look->found && id >= base && id - base < f->spec.ids.count ? id : base;
 }
 
 static int make_directory(const struct family *f, int dir, const char *path, struct error *e) {
@@ -150,7 +150,7 @@ static int hide_all(const struct family *f, struct error *e) {
 
 static int make_top(const struct family *f, const char *name, struct error *e) {
   if (mkdir(name, 0755) < 0) return FAIL_ERRNO(e, "mkdir %s", name);
-  uid_t base = f->spec.uid_base;
+  uid_t base = f->spec.ids.first;
   return chown(name, base, base) < 0 ? FAIL_ERRNO(e, "chown %s", name) : 0;
 }
 

@@ -113,6 +113,13 @@ static int parse_places(const struct frame *f, struct template_spec *out, struct
   return out->front ? check_path("front", out->front, e) : 0;
 }
 
+// An ordinary user has one id to give, whatever range was asked for; its files are the sandbox's
+// root's as they are.
+static void use_single_id(struct template_spec *spec) {
+  spec->ids = (struct id_range){0, 1};
+  for (size_t i = 0; i < spec->layer_count; i++) spec->layers[i].idmap = false;
+}
+
 int template_spec_parse(const struct frame *f, struct template_spec *out, struct error *e) {
   int64_t base;
   *out = (struct template_spec){0};
@@ -129,6 +136,8 @@ int template_spec_parse(const struct frame *f, struct template_spec *out, struct
     return -1;
   if (base == 0) return FAIL(e, ERR_INVALID, "a template needs uid_base");
   out->uid_base = (uid_t)base;
+  out->ids = (struct id_range){out->uid_base, ID_RANGE};
+  if (userns_is_single()) use_single_id(out);
   if (frame_int(f, K_TIMEOUT_MS, DEFAULT_TIMEOUT_MS, 1, TIMEOUT_MAX_MS, &out->timeout_ms, e) < 0)
     return -1;
   if (frame_int(f, K_OPEN_FILES, 0, 0, OPEN_FILES_MAX, &out->open_files, e) < 0) return -1;

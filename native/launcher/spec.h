@@ -2,6 +2,7 @@
 #pragma once
 #include "protocol.h"
 #include "sys.h"
+#include "userns.h"
 
 struct limits {
   int64_t memory_bytes, pids_max, cpu_millis; // 0 = no limit
@@ -17,7 +18,8 @@ struct template_spec {
   struct layer layers[LAYERS_MAX]; // top first
   size_t layer_count;
   char **hidden, **writable, **deltas; // deltas: newest first; none: not a branch
-  uid_t uid_base;
+  uid_t uid_base;      // as the daemon gave it
+  struct id_range ids; // of the user namespace: from there on, or an ordinary user's only one
   char **argv, **env;
   char *cwd, *hostname, *runtime_dir;
   char *warm;  // where what warm-up writes is kept; NULL: it has none, or is a branch

@@ -18,7 +18,7 @@
 #include "protocol.h"
 
 pid_t sys_clone(uint64_t flags, int *pidfd) {
-  struct clone_args args = {.flags = flags, .exit_signal = SIGCHLD};
+  struct clone_args args = {.flags = flags, .exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD};
   if (pidfd) {
     args.flags |= CLONE_PIDFD;
     args.pidfd = (uintptr_t)pidfd;

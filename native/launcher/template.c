@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../common/cleanup.h"
@@ -47,22 +48,45 @@ static int links_open(struct links *links, struct error *e) {
   return fcntl(links->log[0], F_SETFL, O_NONBLOCK) < 0 ? FAIL_ERRNO(e, "fcntl of a pipe") : 0;
 }
 
+struct nested {
+  int holder, error; // a pidfd, or -1 and why
+};
+
+// A process whose next child is in another pid namespace. The launcher must not be it: without the
+// host's privilege nobody comes back from there.
+static _Noreturn void clone_there(struct launcher *l, const struct template *root, int told,
+                                  const int *fds, size_t count) {
+  struct nested nested = {-1, 0};
+  pid_t pid = setns(root->pid_namespace, CLONE_NEWPID);
+  // The launcher's child, and its descriptor in the table that is shared with the launcher.
+  if (pid == 0) pid = sys_clone(CLONE_NEWNS | CLONE_PARENT, &nested.holder);
+  if (pid == 0) holder_exec(l->exe, fds, count);
+  if (pid < 0) nested.error = errno;
+  _exit(write(told, &nested, sizeof nested) == sizeof nested ? 0 : 1);
+}
+
 // In the pid namespace of the template that a branch descends from: what its zygote forks can only
 // enter namespaces below its own.
-static pid_t clone_nested(struct launcher *l, struct template *t, const struct template *root,
-                          const int *fds, size_t count) {
-  if (setns(root->pid_namespace, CLONE_NEWPID) < 0) return -1;
-  pid_t pid = sys_clone(CLONE_NEWNS, &t->holder);
-  if (pid == 0) holder_exec(l->exe, fds, count);
-  int why = errno;
-  setns(l->pid_namespace, CLONE_NEWPID);
-  errno = why;
-  return pid;
+static int clone_nested(struct launcher *l, struct template *t, const struct template *root,
+                        const int *fds, size_t count) {
+  int told[2];
+  struct nested nested = {-1, ECHILD};
+  if (pipe2(told, O_CLOEXEC) < 0) return -1;
+  pid_t between = sys_clone(CLONE_FILES, NULL);
+  if (between == 0) clone_there(l, root, told[1], fds, count);
+  while (between > 0 && waitpid(between, NULL, 0) < 0 && errno == EINTR) {
+  }
+  close(told[1]); // not sooner: the table is shared
+  if (read(told[0], &nested, sizeof nested) < 0) nested.error = errno;
+  close(told[0]);
+  t->holder = nested.holder;
+  errno = nested.error;
+  return t->holder < 0 ? -1 : 0;
 }
 
 // User namespace U of the new family; a branch makes one of its own below it.
 static int open_userns(struct launcher *l, struct template *t, struct error *e) {
-  if (!t->branch) return t->userns = userns_create(t->spec.uid_base, e);
+  if (!t->branch) return t->userns = userns_create(t->spec.ids, e);
   const struct template *root = template_find(l, t->branch->root);
   if (!root || root->state >= T_ENDING)
     return FAIL(e, ERR_RUNTIME, "the template that it descends from has ended");

@@ -197,7 +197,8 @@ static void hear_agent(struct warden *w, struct agent *a) {
   if (n < 0 && errno == EAGAIN) return;
   enum note_kind note = n == sizeof message ? message.note : NOTE_FAILED;
   if (note == NOTE_MAP_ME) {
-    if (userns_map(a->pid, 0, &a->failure) == 0 && note_send(a->note, NOTE_MAPPED, NULL) == 0)
+    if (userns_map(a->pid, ids_within(w->family), &a->failure) == 0 &&
+        note_send(a->note, NOTE_MAPPED, NULL) == 0)
       return;
     sys_pidfd_kill(a->pidfd, SIGKILL);
   } else if (note == NOTE_READY) {

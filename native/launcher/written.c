@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "written.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -32,6 +33,19 @@ static void drop_identity(const char *to) {
   rmdir(path); // unless there is more
 }
 
+// Directories that were made only because a part of the base needs one to write to: see split.h.
+static void drop_parts(int upper, const char *to) {
+  struct dirent *entry;
+  char path[4352];
+  snprintf(path, sizeof path, "%s/u", to);
+  cleanup_fd int layer = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  int names = openat(upper, "p", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  DIR *dir = names < 0 ? NULL : fdopendir(names); // the base is not in parts
+  while (dir && layer >= 0 && (entry = readdir(dir)))
+    unlinkat(layer, entry->d_name, AT_REMOVEDIR); // unless something is in it
+  if (dir) closedir(dir);
+}
+
 void written_copy(const void *plan, struct job_result *result) {
   const struct written *w = plan;
   struct tree_copied told = {0};
@@ -52,5 +66,6 @@ void written_copy(const void *plan, struct job_result *result) {
       copy_part(root, "dev/shm", w->to, "shm", &told, e) < 0)
     return;
   drop_identity(w->to);
+  drop_parts(w->upper, w->to);
   result->copied = told.bytes;
 }

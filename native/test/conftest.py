@@ -22,6 +22,7 @@ SANITIZED = "asan" in AGENT
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "measures: speed or memory, which sanitizers change")
+    config.addinivalue_line("markers", "rooted: shows what only a launcher of root can do")
 
 
 def wait_for(condition, within: float = 10.0, what: str = "the condition"):

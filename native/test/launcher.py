@@ -23,6 +23,16 @@ from frames import AgentError, Client, Fields, Frame, encode, take_frame
 HERE = Path(__file__).resolve().parent
 LAUNCHER = os.environ.get("FORKD_LAUNCHER", str(HERE.parent / "build" / "forkd-launcher"))
 RUNTIME_DIR = HERE.parent.parent / "python"
+# Whose launcher is tested: 0, or an ordinary user, who may not be able to read this directory.
+USER = int(os.environ.get("FORKD_TEST_USER", "0"))
+ROOTLESS = USER != 0
+FIRST_ID = USER or 700000  # what the root of a sandbox is to the host
+if ROOTLESS:
+    readable = tempfile.TemporaryDirectory(prefix="forkd-rootless-")
+    os.chmod(readable.name, 0o755)
+    LAUNCHER = shutil.copy(LAUNCHER, readable.name)
+    RUNTIME_DIR = shutil.copytree(RUNTIME_DIR, Path(readable.name, "python"),
+                                  ignore=shutil.ignore_patterns("tests", "__pycache__"))
 
 L_HELLO, L_TEMPLATE, L_DISCARD, L_FORK, L_DESTROY, L_LIMIT, L_USAGE, L_BRANCH = range(0x20, 0x28)
 L_WELCOME, LOG, TEMPLATE_READY, FORKED, DESTROYED = range(0xA0, 0xA5)
@@ -106,11 +116,13 @@ def cgroup_directories(instance: str) -> List[str]:
 
 
 class Launcher:
-    def __init__(self, instance: Optional[str] = None, run_dir: Optional[str] = None) -> None:
+    def __init__(self, instance: Optional[str] = None, run_dir: Optional[str] = None,
+                 uid: int = USER) -> None:
         self.instance = instance or "test" + secrets.token_hex(4)
         self.run_dir = run_dir or tempfile.mkdtemp(prefix="forkd-run-")
+        os.chown(self.run_dir, uid, uid)
         self.process = subprocess.Popen([LAUNCHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        bufsize=0)
+                                        bufsize=0, user=uid, group=uid, extra_groups=[])
         self.buffer = bytearray()
         self.kept: Dict[int, Deque[Frame]] = collections.defaultdict(collections.deque)
         self.ids = itertools.count(1)

@@ -9,7 +9,7 @@ import frames
 import pytest
 from branching import branch, evaluate, freeze, grandchild, open_branch, release
 from frames import AgentError
-from launcher import (BYTES_COPIED, TEMPLATE_ENDED, TEMPLATE_READY, Launcher,
+from launcher import (BYTES_COPIED, FIRST_ID, TEMPLATE_ENDED, TEMPLATE_READY, Launcher,
                       launcher)  # noqa: F401 (fixture)
 
 
@@ -224,7 +224,7 @@ def test_its_zygote_has_power_over_its_own_family_only(launcher: Launcher) -> No
     first = launcher.template().int(frames.PID)
     zygote = branch(launcher, launcher.sandbox("box")).int(frames.PID)
     status = status_of(zygote)
-    assert status["Uid"].split() == ["700000"] * 4 and status["Groups"].strip() == ""
+    assert status["Uid"].split() == [str(FIRST_ID)] * 4 and status["Groups"].strip() == ""
     assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
     assert status["CapBnd"] == status_of(first)["CapBnd"] == status["CapPrm"]
     for kind in ("user", "pid", "mnt", "net", "ipc", "uts"):

@@ -182,6 +182,7 @@ def test_kill_9_of_the_launcher_leaves_no_process(moment: str) -> None:
     started.remove_run_dir()
 
 
+@pytest.mark.rooted
 @pytest.mark.parametrize("when", ["request", "close"])
 def test_a_group_that_was_busy_at_the_start_goes_later(launcher: Launcher, when: str) -> None:
     """The processes of a launcher that was killed may die a moment after the next one begins."""

@@ -129,6 +129,12 @@ def test_a_limit_that_the_kernel_refuses_fails_one_child(family: Launcher) -> No
     family.destroy("refused")
 
 
+def test_a_batch_that_is_refused_whole_is_answered_at_once(family: Launcher) -> None:  # noqa: F811
+    names = ["refused-%d" % i for i in range(40)]
+    outcomes = family.outcomes(family.open_fork(names, cpu_millis=1), within=20)
+    assert [outcome.text(frames.KIND) for outcome in outcomes] == ["invalid"] * 40
+
+
 def test_limits_of_a_template(family: Launcher) -> None:  # noqa: F811
     script = "b = bytearray(300 << 20)"
     with pytest.raises(AgentError, match="for want of memory before") as caught:

@@ -31,6 +31,9 @@ class Home:
     def __init__(self) -> None:
         self.pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self.last_capability = syscalls.last_capability()
+        # user_namespaces(7): an ordinary user's namespaces keep the groups of that user.
+        with open("/proc/self/setgroups") as file:
+            self.may_set_groups = file.read().strip() != "deny"
 
 
 class Crossing:
@@ -73,7 +76,8 @@ class Crossing:
             os.write(fd, b"0")
         syscalls.setns(self._pidfd, _NAMESPACES)
         os.chdir("/")
-        os.setgroups([])
+        if self._home.may_set_groups:
+            os.setgroups([])
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
 

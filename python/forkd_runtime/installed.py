@@ -11,6 +11,7 @@ import sys
 from typing import Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Set, Tuple
 
 _NOBODY = 65534
+_OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # only the template has it
 _SKIPPED = frozenset(("__pycache__",))
 
 
@@ -28,7 +29,8 @@ class Installed:
         self._absent: List[str] = []
         directories: Set[str] = {os.path.dirname(module) for module in modules}
         for directory in sorted(directories | self._path):
-            self._add(directory)
+            if directory != _OWN and not directory.startswith(_OWN + "/"):
+                self._add(directory)
 
     def _add(self, directory: str) -> None:
         try:

@@ -42,14 +42,6 @@ final class Autostart {
     if (answers(client)) {
       return;
     }
-    if (!Directories.isRoot()) {
-      throw new ForkdException(
-          FailureKind.UNAVAILABLE,
-          "no forkd daemon answers at "
-              + directories.socket()
-              + " and only root can start one; "
-              + "use sudo, or name a daemon with --url or FORKD_URL");
-    }
     start(client);
   }
 
@@ -68,6 +60,9 @@ final class Autostart {
       if (daemon.isAlive()) {
         session.note(
             "started forkd daemon (pid " + daemon.pid() + ", log " + directories.log() + ")");
+        if (!Directories.isRoot()) {
+          session.note(Serve.ROOTLESS);
+        }
       }
     } catch (IOException e) {
       throw new Failure(FailureKind.UNAVAILABLE, "cannot start a daemon: " + e.getMessage())

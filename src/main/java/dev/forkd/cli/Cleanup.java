@@ -1,7 +1,6 @@
 package dev.forkd.cli;
 
 import dev.forkd.model.FailureKind;
-import dev.forkd.model.ForkdException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.TreeSet;
@@ -34,9 +33,6 @@ final class Cleanup implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    if (!Directories.isRoot()) {
-      throw new ForkdException(FailureKind.UNSUPPORTED, Serve.NEEDS_ROOT);
-    }
     Directories directories = session.directories();
     List<String> before = new ArrayList<>();
     List<String> after = new ArrayList<>();

@@ -37,7 +37,7 @@ final class PrivateDaemon implements AutoCloseable {
   /** Starts one and waits until it answers. */
   static PrivateDaemon start(Session session) throws IOException {
     if (!Directories.isRoot()) {
-      throw new ForkdException(FailureKind.UNSUPPORTED, Serve.NEEDS_ROOT);
+      session.note(Serve.ROOTLESS);
     }
     Path state = Files.createTempDirectory("forkd-");
     PrivateDaemon daemon = new PrivateDaemon(new Directories(state, state.resolve("run")));

@@ -18,8 +18,11 @@ import picocli.CommandLine.Option;
       "  FORKD_BIND=127.0.0.1:9000 forkd serve"
     })
 final class Serve implements Callable<Integer> {
-  static final String NEEDS_ROOT =
-      "forkd makes namespaces, mounts and cgroups, which takes root: run it with sudo";
+  /** What a daemon of an ordinary user cannot do; told once, when it starts. */
+  static final String ROOTLESS =
+      "running without root: sandboxes have a loopback network only, a single user id, and limits"
+          + " of memory, processes and cpu only where this user's control group is delegated;"
+          + " virtual machines and images made by apt need root (docs/rootless.md)";
 
   private static final int MAX_GRACE = 86_400;
 
@@ -110,7 +113,7 @@ final class Serve implements Callable<Integer> {
       throw new ForkdException(FailureKind.INVALID, "serve cannot run inside a daemon");
     }
     if (!Directories.isRoot()) {
-      throw new ForkdException(FailureKind.UNSUPPORTED, NEEDS_ROOT);
+      session.note(ROOTLESS);
     }
     Config config =
         new Config(

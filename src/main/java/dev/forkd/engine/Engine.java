@@ -21,6 +21,13 @@ public interface Engine extends AutoCloseable {
     return true;
   }
 
+  /**
+   * A look, without starting anything, at what this machine lacks for it.
+   *
+   * @throws ForkdException UNSUPPORTED with what is missing and how to get it
+   */
+  default void check() {}
+
   /** What its sandboxes can reach. */
   default Set<Network> networks() {
     return Set.of(Network.NONE);

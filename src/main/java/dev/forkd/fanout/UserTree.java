@@ -102,8 +102,10 @@ final class UserTree {
   private static void own(Path path, Path like) throws IOException {
     PosixFileAttributeView view = Files.getFileAttributeView(path, PosixFileAttributeView.class);
     var attributes = Files.readAttributes(like, PosixFileAttributes.class);
-    view.setOwner(attributes.owner());
-    view.setGroup(attributes.group());
+    if (!view.getOwner().equals(attributes.owner())) {
+      view.setOwner(attributes.owner());
+      view.setGroup(attributes.group());
+    }
   }
 
   private Optional<Path> path(String text) {

@@ -1,5 +1,6 @@
 package dev.forkd.image;
 
+import dev.forkd.host.Proc;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
@@ -55,6 +56,12 @@ final class AptImage {
     if (recipe.runtime().isPresent() && !python) {
       throw new ForkdException(
           FailureKind.INVALID, "packages: `runtime: python` needs the package python3");
+    }
+    if (Proc.effectiveUid() != 0) {
+      throw new ForkdException(
+          FailureKind.UNSUPPORTED,
+          "`image: apt` needs a daemon that runs as root, which the owners of a package's files are"
+              + " given by; without root use `image: host` or `image: dir`");
     }
     if (!BuildTool.isInstalled("mmdebstrap")) {
       throw new ForkdException(

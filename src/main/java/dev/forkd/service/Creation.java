@@ -62,10 +62,12 @@ final class Creation implements Snapshots.Warmer {
   }
 
   private static void check(Recipe recipe, Engine engine) {
+    engine.check();
     if (!engine.networks().contains(recipe.network().kind())) {
       throw new ForkdException(
           FailureKind.UNSUPPORTED,
-          "recipe %s asks for the network %s, which engine %s has not; use `engine: vm`"
+          ("recipe %s asks for the network %s, which engine %s has not here: only the network none"
+                  + " can be had from a daemon that runs without root")
               .formatted(recipe.name(), recipe.network().kind().word(), engine.name().word()));
     }
   }

@@ -1,7 +1,6 @@
 package dev.forkd.engine.process;
 
 import dev.forkd.engine.Capabilities;
-import dev.forkd.host.Proc;
 import dev.forkd.host.UnixSocket;
 import dev.forkd.json.Json;
 import dev.forkd.model.Failure;
@@ -46,6 +45,13 @@ record Host(Map<String, String> facts, Set<String> controllers) {
     return new Host(facts, controllers);
   }
 
+  /** Controllers without which limits are held by rlimits of each process, or not at all. */
+  Set<String> missing() {
+    Set<String> missing = new TreeSet<>(Set.of("memory", "pids", "cpu"));
+    missing.removeAll(controllers);
+    return missing;
+  }
+
   Capabilities capabilities() {
     return new Capabilities(
         "process",
@@ -59,10 +65,6 @@ record Host(Map<String, String> facts, Set<String> controllers) {
   static void check(ProcessPaths paths) {
     if (!System.getProperty("os.name").toLowerCase(Locale.ROOT).equals("linux")) {
       throw unsupported("needs Linux", "run forkd on a Linux host");
-    }
-    if (Proc.effectiveUid() != 0) {
-      throw unsupported(
-          "needs root to make namespaces, mounts and cgroups", "start the daemon with sudo");
     }
     checkKernel(System.getProperty("os.version"));
     if (!Files.isExecutable(paths.launcher())) {

@@ -9,6 +9,7 @@ import dev.forkd.engine.network.Networks;
 import dev.forkd.frame.FieldKey;
 import dev.forkd.frame.Fields;
 import dev.forkd.frame.FrameType;
+import dev.forkd.host.Proc;
 import dev.forkd.model.EngineName;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
@@ -84,6 +85,9 @@ public final class ProcessEngine implements Engine {
     Family family = new Family();
     LauncherClient.Greeted greeted = LauncherClient.start(paths, grace, family);
     Live started = new Live(greeted.client(), family, Host.of(greeted.report()));
+    if (!started.host().missing().isEmpty()) {
+      LOG.warn("event=limits_weakened no_controllers={}", started.host().missing());
+    }
     live = Optional.of(started);
     return started;
   }
@@ -221,7 +225,8 @@ public final class ProcessEngine implements Engine {
 
   @Override
   public Set<Network> networks() {
-    return EnumSet.allOf(Network.class);
+    // Devices, routes and rules of this host are its root's to change.
+    return Proc.effectiveUid() == 0 ? EnumSet.allOf(Network.class) : EnumSet.of(Network.NONE);
   }
 
   @Override
