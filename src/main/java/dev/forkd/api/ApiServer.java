@@ -53,6 +53,7 @@ public final class ApiServer implements AutoCloseable {
 
   private static ApiServer start(ApiConfig config, Access access, Forkd forkd) {
     List<Route> routes = routes(forkd);
+    Door open = door(Gate.open(), access, forkd);
     SocketFile socket = SocketFile.prepare(config.socket());
     WebServerConfig.Builder builder =
         WebServer.builder()
@@ -60,10 +61,10 @@ public final class ApiServer implements AutoCloseable {
             .shutdownGracePeriod(config.drain())
             .maxConcurrentRequests(MAX_CONNECTIONS)
             .bindAddress(socket.address())
-            .routing(routing(routes, new Door(Gate.open(), access.audit())))
-            .addRouting(sockets(forkd, new Door(Gate.open(), access.audit())));
+            .routing(routing(routes, open))
+            .addRouting(sockets(forkd, open));
     if (config.tcp()) {
-      builder.putSocket(TCP, tcp(config, forkd, routes, new Door(access.gate(), access.audit())));
+      builder.putSocket(TCP, tcp(config, forkd, routes, door(access.gate(), access, forkd)));
     }
     WebServer server = builder.build();
     try {
@@ -101,8 +102,12 @@ public final class ApiServer implements AutoCloseable {
         .toList();
   }
 
+  private static Door door(Gate gate, Access access, Forkd forkd) {
+    return new Door(gate, access.audit(), forkd::holdsSecrets);
+  }
+
   private static HttpRouting.Builder routing(List<Route> routes, Door door) {
-    return HttpRouting.builder().any(new Router(routes, door.gate(), door.audit()));
+    return HttpRouting.builder().any(new Router(routes, door));
   }
 
   private static WsRouting.Builder sockets(Forkd forkd, Door door) {

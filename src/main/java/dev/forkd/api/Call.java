@@ -10,6 +10,7 @@ import io.helidon.webserver.http.ServerRequest;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -44,6 +45,11 @@ final class Call {
   /** The name of who asks. */
   String caller() {
     return caller.name();
+  }
+
+  /** Whether who asks may fork snapshots that hold secrets. */
+  boolean cleared() {
+    return caller.secrets();
   }
 
   /** Method and raw path. */
@@ -84,6 +90,19 @@ final class Call {
   /** Every repeat of a text in the query. */
   List<String> texts(String name) {
     return request.query().contains(name) ? request.query().all(name) : List.of();
+  }
+
+  /** The labels in the query, each {@code label=KEY=VALUE}. */
+  Map<String, String> labels() {
+    Map<String, String> labels = new HashMap<>();
+    for (String label : texts("label")) {
+      int equals = label.indexOf('=');
+      if (equals < 1) {
+        throw Body.invalid("query parameter `label` must be KEY=VALUE");
+      }
+      labels.put(label.substring(0, equals), label.substring(equals + 1));
+    }
+    return labels;
   }
 
   /** A header; "" when it is not there. */

@@ -1,6 +1,7 @@
 package dev.forkd.api;
 
 import dev.forkd.json.Json;
+import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.SandboxId;
 import io.helidon.http.DirectHandler;
@@ -11,15 +12,17 @@ import io.helidon.http.HttpPrologue;
 import io.helidon.http.RequestException;
 import io.helidon.http.Status;
 import java.util.List;
+import java.util.function.Predicate;
 
 /**
- * What a request meets that becomes a WebSocket, in the place of {@link Router}: who asks, whether
- * they may, and the audit log.
+ * What every request meets at a listener: who asks, whether they may, and the audit log. One that
+ * becomes a WebSocket meets it here, in the place of {@link Router}.
  *
  * @param gate who may ask at this listener
  * @param audit where it is written down
+ * @param holdsSecrets whether a sandbox has memory that not everybody may see
  */
-record Door(Gate gate, Audit audit) {
+record Door(Gate gate, Audit audit, Predicate<SandboxId> holdsSecrets) {
   /** The only WebSocket that there is. */
   static final String TEMPLATE = "/v1/sandboxes/{id}/exec/socket";
 
@@ -32,10 +35,27 @@ record Door(Gate gate, Audit audit) {
       Caller caller = gate.caller(headers);
       Router.permit(caller, Scope.USE);
       String id = Paths.match(SEGMENTS, Paths.segments(path)).orElseThrow().get("id");
+      SandboxId sandbox = new SandboxId(String.valueOf(id));
+      permit(caller, sandbox);
       String agent = headers.first(HeaderNames.USER_AGENT).orElse("");
-      return new Visit(audit, caller, new SandboxId(String.valueOf(id)), path, agent);
+      return new Visit(audit, caller, sandbox, path, agent);
     } catch (ForkdException e) {
       throw refused(e);
+    }
+  }
+
+  /**
+   * Lets somebody do something with a sandbox.
+   *
+   * @throws ForkdException FORBIDDEN when it was forked from a snapshot that holds secrets
+   */
+  void permit(Caller caller, SandboxId sandbox) {
+    if (!caller.secrets() && holdsSecrets.test(sandbox)) {
+      throw new ForkdException(
+          FailureKind.FORBIDDEN,
+          ("sandbox %s was forked from a snapshot that holds secrets: token %s needs `secrets` in"
+                  + " its line of the token file")
+              .formatted(sandbox, caller.name()));
     }
   }
 

@@ -4,6 +4,7 @@ import dev.forkd.json.Json;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
+import dev.forkd.model.SandboxId;
 import io.helidon.http.HeaderNames;
 import io.helidon.http.Status;
 import io.helidon.webserver.http.Handler;
@@ -23,15 +24,13 @@ final class Router implements Handler {
   private static final Logger LOG = LoggerFactory.getLogger(Router.class);
 
   private final List<Route> routes;
-  private static final Caller NOBODY = new Caller("", Scope.READ, Throttle.NONE);
+  private static final Caller NOBODY = new Caller("", Scope.READ, false, Throttle.NONE);
 
-  private final Gate gate;
-  private final Audit audit;
+  private final Door door;
 
-  Router(List<Route> routes, Gate gate, Audit audit) {
+  Router(List<Route> routes, Door door) {
     this.routes = List.copyOf(routes);
-    this.gate = gate;
-    this.audit = audit;
+    this.door = door;
   }
 
   private record Match(Route route, Map<String, String> parameters) {}
@@ -56,21 +55,22 @@ final class Router implements Handler {
   }
 
   private void written(long began, Caller caller, ServerRequest request, ServerResponse response) {
-    audit.write(
-        new AuditLog.Line(
-            request.prologue().method().text(),
-            request.path().rawPath(),
-            response.status().code(),
-            (System.nanoTime() - began) / 1_000,
-            request.headers().first(HeaderNames.USER_AGENT).orElse(""),
-            caller.name()));
+    door.audit()
+        .write(
+            new AuditLog.Line(
+                request.prologue().method().text(),
+                request.path().rawPath(),
+                response.status().code(),
+                (System.nanoTime() - began) / 1_000,
+                request.headers().first(HeaderNames.USER_AGENT).orElse(""),
+                caller.name()));
   }
 
   private Caller authenticate(ServerRequest request) {
     String path = request.path().rawPath();
     return path.equals("/healthz") || path.equals("/healthz/")
         ? NOBODY
-        : gate.caller(request.headers());
+        : door.gate().caller(request.headers());
   }
 
   private Reply answer(Caller caller, ServerRequest request, ServerResponse response) {
@@ -93,7 +93,7 @@ final class Router implements Handler {
     List<Match> matches = matches(path);
     for (Match match : matches) {
       if (match.route().method().equals(wanted)) {
-        permit(caller, match.route().scope());
+        permit(caller, match);
         return match.route().handler().handle(new Call(request, caller, match.parameters()));
       }
     }
@@ -102,6 +102,15 @@ final class Router implements Handler {
     }
     response.header(HeaderNames.ALLOW, allowed(matches));
     return new Reply.Empty(405);
+  }
+
+  private void permit(Caller caller, Match match) {
+    Scope scope = match.route().scope();
+    permit(caller, scope);
+    String sandbox = match.parameters().get("id");
+    if (sandbox != null && scope != Scope.READ) {
+      door.permit(caller, new SandboxId(sandbox));
+    }
   }
 
   /**

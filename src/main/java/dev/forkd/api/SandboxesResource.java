@@ -7,9 +7,7 @@ import dev.forkd.model.SandboxOptions;
 import dev.forkd.model.Tag;
 import dev.forkd.service.Forkd;
 import java.time.Duration;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 
 /** {@code /v1/sandboxes}: fork, look, destroy, ping, eval. */
@@ -42,20 +40,12 @@ final class SandboxesResource {
   }
 
   private static SandboxFilter filter(Call call) {
-    Map<String, String> labels = new HashMap<>();
-    for (String label : call.texts("label")) {
-      int equals = label.indexOf('=');
-      if (equals < 1) {
-        throw Body.invalid("query parameter `label` must be KEY=VALUE");
-      }
-      labels.put(label.substring(0, equals), label.substring(equals + 1));
-    }
     String tag = call.text("tag");
     return new SandboxFilter(
         call.flag("all"),
         tag.isEmpty() ? Optional.empty() : Optional.of(Tag.of("tag", tag)),
         call.text("name"),
-        labels,
+        call.labels(),
         call.text("after"),
         call.number("limit", 0));
   }
@@ -74,7 +64,8 @@ final class SandboxesResource {
             body.seconds("ttl_secs").orElse(Duration.ZERO),
             body.seconds("idle_timeout_secs").orElse(Duration.ZERO));
     boolean netns = body.flag("per_child_netns", false);
-    Request.Fork request = new Request.Fork(Tag.of("snapshot_tag", tag), n, memory, options, netns);
+    Request.Fork request =
+        new Request.Fork(Tag.of("snapshot_tag", tag), n, memory, options, netns, call.cleared());
     return Reply.created(Shapes.list(forkd.handle(request), Shapes::sandbox));
   }
 

@@ -95,7 +95,8 @@ final class Shapes {
         .put("recipe", info.recipe())
         .put("image_digest", info.imageDigest());
     info.warmMs().ifPresent(ms -> node.put("warm_ms", ms));
-    node.put("sandboxes", info.sandboxes());
+    node.put("sandboxes", info.sandboxes()).put("secrets", info.marks().secrets());
+    info.marks().labels().forEach(node.putObject("labels")::put);
     node.set("runtime", report(info.report()));
     return node;
   }
@@ -160,7 +161,7 @@ final class Shapes {
     orNull(node, "memory_bytes", info.memoryBytes());
     info.ended().ifPresentOrElse(how -> node.put("ended", how), () -> node.putNull("ended"));
     options(node, info);
-    return node;
+    return node.put("secrets", info.secrets());
   }
 
   private static void options(ObjectNode node, SandboxInfo info) {

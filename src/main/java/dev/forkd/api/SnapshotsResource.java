@@ -6,6 +6,7 @@ import dev.forkd.model.ForkdException;
 import dev.forkd.model.Request;
 import dev.forkd.model.SnapshotFilter;
 import dev.forkd.model.SnapshotInfo;
+import dev.forkd.model.SnapshotMarks;
 import dev.forkd.model.SnapshotStatus;
 import dev.forkd.model.Tag;
 import dev.forkd.service.Forkd;
@@ -40,6 +41,7 @@ final class SnapshotsResource {
     String status = call.text("status");
     return new SnapshotFilter(
         status.isEmpty() ? Optional.empty() : Optional.of(status(status)),
+        call.labels(),
         call.text("recipe"),
         call.text("after"),
         call.number("limit", 0));
@@ -82,7 +84,8 @@ final class SnapshotsResource {
         body.requireText("recipe"),
         directory(body.text("recipe_dir").orElse("/")),
         body.text("engine").filter(name -> !name.equals("auto")).map(EngineName::of),
-        body.flag("replace", false));
+        body.flag("replace", false),
+        new SnapshotMarks(body.texts("labels"), body.flag("secrets", false)));
   }
 
   private static Path directory(String text) {

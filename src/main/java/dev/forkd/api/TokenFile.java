@@ -20,7 +20,8 @@ import java.util.regex.Pattern;
 
 /**
  * Reads a token file: one bare token, which may do everything, or a line for each of several,
- * {@code NAME SCOPE TOKEN [rate=N] [concurrent=N]}, and comments that begin with {@code #}.
+ * {@code NAME SCOPE TOKEN [rate=N] [concurrent=N] [secrets]}, and comments that begin with {@code
+ * #}.
  */
 final class TokenFile {
   private static final int MIN_BYTES = 16;
@@ -28,7 +29,9 @@ final class TokenFile {
   private static final int MAX_FILE = 1 << 20;
   private static final Pattern LINE =
       Pattern.compile(
-          "([A-Za-z0-9_-]{1,64})\\s+(\\S+)\\s+(\\S+)((?:\\s+(?:rate|concurrent)=[0-9]{1,7})*)");
+          "([A-Za-z0-9_-]{1,64})\\s+(\\S+)\\s+(\\S+)"
+              + "((?:\\s+(?:(?:rate|concurrent)=[0-9]{1,7}|secrets))*)");
+  private static final Pattern SECRETS = Pattern.compile("\\ssecrets\\b");
   private static final Pattern LIMIT = Pattern.compile("(rate|concurrent)=([0-9]+)");
 
   /**
@@ -89,7 +92,9 @@ final class TokenFile {
     Matcher match = LINE.matcher(line);
     if (!match.matches()) {
       throw unusable(
-          "entry " + (entries.size() + 1) + " is not NAME SCOPE TOKEN [rate=N] [concurrent=N]");
+          "entry "
+              + (entries.size() + 1)
+              + " is not NAME SCOPE TOKEN [rate=N] [concurrent=N] [secrets]");
     }
     Optional<Scope> scope = Scope.of(match.group(2));
     if (scope.isEmpty()) {
@@ -98,7 +103,7 @@ final class TokenFile {
     add(match.group(1), scope.get(), match.group(3), match.group(4));
   }
 
-  private void add(String name, Scope scope, String token, String limits) {
+  private void add(String name, Scope scope, String token, String more) {
     if (token.startsWith("REPLACE_ME") || token.startsWith("CHANGE_ME")) {
       throw unusable("it still holds the placeholder");
     }
@@ -109,8 +114,10 @@ final class TokenFile {
     if (!names.add(name)) {
       throw unusable("the name " + name + " is there twice");
     }
-    Throttle throttle = new Throttle(name, limit(limits, "rate"), limit(limits, "concurrent"));
-    entries.add(new Entry(sha256(token), new Caller(name, scope, throttle)));
+    Throttle throttle = new Throttle(name, limit(more, "rate"), limit(more, "concurrent"));
+    // An admin makes snapshots, and could make one without the mark.
+    boolean secrets = scope == Scope.ADMIN || SECRETS.matcher(more).find();
+    entries.add(new Entry(sha256(token), new Caller(name, scope, secrets, throttle)));
   }
 
   private static int limit(String limits, String which) {

@@ -43,7 +43,8 @@ final class WorkspacesResource {
             Tag.of("workspace name", body.requireText("name")),
             Tag.of("snapshot_tag", body.requireText("snapshot_tag")),
             body.flag("per_child_netns", false),
-            body.whole("memory_limit_mib"));
+            body.whole("memory_limit_mib"),
+            call.cleared());
     return Reply.created(Shapes.workspace(forkd.handle(request)));
   }
 
@@ -54,7 +55,8 @@ final class WorkspacesResource {
 
   private Reply resume(Call call) {
     Tag name = name(call);
-    return told(new Request.Resume(name, call.bodyOrNothing().flag("fresh", false)));
+    boolean fresh = call.bodyOrNothing().flag("fresh", false);
+    return told(new Request.Resume(name, fresh, call.cleared()));
   }
 
   private Reply delete(Call call) {

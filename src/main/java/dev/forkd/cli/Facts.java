@@ -6,7 +6,7 @@ import tools.jackson.databind.JsonNode;
 final class Facts {
   private Facts() {}
 
-  /** One line for each of the named fields; an absent one and an empty list are "-". */
+  /** One line for each of the named fields; an absent one and what is empty are "-". */
   static void show(Session session, JsonNode object, String... names) {
     int width = 0;
     for (String name : names) {
@@ -19,6 +19,18 @@ final class Facts {
   }
 
   private static String text(JsonNode value) {
+    if (value.isObject()) {
+      StringBuilder pairs = new StringBuilder();
+      value
+          .properties()
+          .forEach(pair ->
+              pairs
+                  .append(pairs.isEmpty() ? "" : " ")
+                  .append(pair.getKey())
+                  .append('=')
+                  .append(pair.getValue().asString("")));
+      return pairs.isEmpty() ? "-" : Table.printable(pairs.toString());
+    }
     if (value.isArray()) {
       StringBuilder items = new StringBuilder();
       value.forEach(item -> items.append(items.isEmpty() ? "" : " ").append(item.asString("")));

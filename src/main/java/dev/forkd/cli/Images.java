@@ -1,6 +1,10 @@
 package dev.forkd.cli;
 
 import dev.forkd.client.ForkdClient;
+import dev.forkd.model.SnapshotFilter;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import tools.jackson.databind.JsonNode;
@@ -10,6 +14,12 @@ import tools.jackson.databind.JsonNode;
     description = "Lists the snapshots that can be forked.",
     footer = {"", "Example:", "  forkd images"})
 final class Images extends DaemonCommand {
+  @Option(
+      names = {"-l", "--label"},
+      paramLabel = "K=V",
+      description = "Only those with that label; may repeat.")
+  private Map<String, String> labels = new LinkedHashMap<>();
+
   @Option(names = "--json", description = "Print what the daemon answered.")
   private boolean json;
 
@@ -19,13 +29,16 @@ final class Images extends DaemonCommand {
 
   @Override
   int run(ForkdClient client) {
-    JsonNode snapshots = client.snapshots();
+    JsonNode snapshots = client.snapshots(new SnapshotFilter(Optional.empty(), labels, "", "", 0));
     if (json) {
       session.json(snapshots);
       return 0;
     }
     if (snapshots.isEmpty()) {
-      session.say("no snapshots; make one with `forkd snapshot RECIPE`");
+      session.say(
+          labels.isEmpty()
+              ? "no snapshots; make one with `forkd snapshot RECIPE`"
+              : "no snapshot has these labels");
       return 0;
     }
     Table table = new Table("TAG", "ENGINE", "STATUS", "WARM", "SANDBOXES", "RECIPE", "AGE");

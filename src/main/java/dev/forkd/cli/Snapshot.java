@@ -10,6 +10,8 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -51,6 +53,19 @@ final class Snapshot extends DaemonCommand {
   @Option(names = "--replace", description = "Replace a snapshot of that tag that nobody uses.")
   private boolean replace;
 
+  @Option(
+      names = {"-l", "--label"},
+      paramLabel = "K=V",
+      description = "A label; may repeat.")
+  private Map<String, String> labels = new LinkedHashMap<>();
+
+  @Option(
+      names = "--secrets",
+      description =
+          "Its memory holds secrets: tokens fork it, and use its sandboxes, only with `secrets` in"
+              + " their line of the token file.")
+  private boolean secrets;
+
   @Option(names = "--from-sandbox", paramLabel = "ID", description = "The sandbox to branch.")
   private String sandbox = "";
 
@@ -81,6 +96,12 @@ final class Snapshot extends DaemonCommand {
     }
     Path file = locate(session, recipe);
     ObjectNode body = body(file).put("replace", replace);
+    if (secrets) {
+      body.put("secrets", true);
+    }
+    if (!labels.isEmpty()) {
+      labels.forEach(body.putObject("labels")::put);
+    }
     if (!tag.isEmpty()) {
       body.put("tag", new Tag(tag).text());
     }
@@ -97,11 +118,11 @@ final class Snapshot extends DaemonCommand {
     String wrong = "";
     if (recipe.isEmpty() == sandbox.isEmpty()) {
       wrong = "give either a recipe or --from-sandbox ID";
-    } else if (sandbox.isEmpty() ? diff || live || noWait : replace || !engine.isEmpty()) {
+    } else if (sandbox.isEmpty() ? diff || live || noWait : forRecipes()) {
       wrong =
           sandbox.isEmpty()
               ? "--diff, --live and --no-wait go with --from-sandbox"
-              : "--replace and --engine go with a recipe";
+              : "--replace, --engine, --label and --secrets go with a recipe";
     } else if (diff && live) {
       wrong = "--diff and --live exclude each other";
     } else if (noWait && !live) {
@@ -110,6 +131,10 @@ final class Snapshot extends DaemonCommand {
     if (!wrong.isEmpty()) {
       throw new ForkdException(FailureKind.INVALID, wrong);
     }
+  }
+
+  private boolean forRecipes() {
+    return replace || secrets || !engine.isEmpty() || !labels.isEmpty();
   }
 
   private void branch(ForkdClient client) {

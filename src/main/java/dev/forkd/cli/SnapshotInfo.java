@@ -43,6 +43,8 @@ final class SnapshotInfo extends DaemonCommand {
         "engine",
         "status",
         "warning",
+        "labels",
+        "secrets",
         "branched_from",
         "parent_tag",
         "parent_content_hash",

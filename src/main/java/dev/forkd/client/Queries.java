@@ -6,6 +6,7 @@ import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.TreeMap;
 
 /** Filters as queries of a URL. */
@@ -19,8 +20,7 @@ final class Queries {
     }
     filter.tag().ifPresent(tag -> words.add("tag=" + encoded(tag.text())));
     add(words, "name", filter.name());
-    new TreeMap<>(filter.labels())
-        .forEach((key, value) -> words.add("label=" + encoded(key + "=" + value)));
+    add(words, filter.labels());
     add(words, "after", filter.after());
     if (filter.limit() > 0) {
       words.add("limit=" + filter.limit());
@@ -31,12 +31,17 @@ final class Queries {
   static String of(SnapshotFilter filter) {
     List<String> words = new ArrayList<>();
     filter.status().ifPresent(status -> words.add("status=" + status.word()));
+    add(words, filter.labels());
     add(words, "recipe", filter.recipe());
     add(words, "after", filter.after());
     if (filter.limit() > 0) {
       words.add("limit=" + filter.limit());
     }
     return words.isEmpty() ? "" : "?" + String.join("&", words);
+  }
+
+  private static void add(List<String> words, Map<String, String> labels) {
+    new TreeMap<>(labels).forEach((key, value) -> words.add("label=" + encoded(key + "=" + value)));
   }
 
   private static void add(List<String> words, String name, String value) {

@@ -28,13 +28,15 @@ public sealed interface Request<R> {
    * @param baseDir absolute directory that relative paths in the recipe start from
    * @param engine overrides the recipe's
    * @param replace whether a snapshot of that tag (without live sandboxes) is replaced
+   * @param marks labels, and whether it will hold secrets
    */
   record CreateSnapshot(
       Optional<Tag> tag,
       String recipeText,
       Path baseDir,
       Optional<EngineName> engine,
-      boolean replace)
+      boolean replace,
+      SnapshotMarks marks)
       implements Request<SnapshotInfo> {}
 
   /** Remove a snapshot; refused while sandboxes or snapshots derive from it, unless told. */
@@ -94,8 +96,10 @@ public sealed interface Request<R> {
    * @param source the snapshot
    * @param netns whether a network namespace of its own was asked for
    * @param memoryLimitMib overrides the recipe's limit, now and after each resume
+   * @param cleared whether who asks may fork snapshots that hold secrets
    */
-  record CreateWorkspace(Tag name, Tag source, boolean netns, OptionalLong memoryLimitMib)
+  record CreateWorkspace(
+      Tag name, Tag source, boolean netns, OptionalLong memoryLimitMib, boolean cleared)
       implements Request<WorkspaceInfo> {}
 
   /** End a workspace, with its sandbox and its saved state. */
@@ -112,8 +116,9 @@ public sealed interface Request<R> {
    * Fork a workspace's sandbox from its saved state.
    *
    * @param fresh from its source instead, forgetting the saved state
+   * @param cleared whether who asks may fork snapshots that hold secrets
    */
-  record Resume(Tag name, boolean fresh) implements Request<WorkspaceInfo> {}
+  record Resume(Tag name, boolean fresh, boolean cleared) implements Request<WorkspaceInfo> {}
 
   /**
    * Fork n sandboxes, all or none.
@@ -123,8 +128,15 @@ public sealed interface Request<R> {
    * @param options name, labels and times
    * @param netns whether the host must be able to reach each: {@link Network#LOCAL} where the
    *     recipe says none
+   * @param cleared whether who asks may fork snapshots that hold secrets
    */
-  record Fork(Tag tag, int n, OptionalLong memoryLimitMib, SandboxOptions options, boolean netns)
+  record Fork(
+      Tag tag,
+      int n,
+      OptionalLong memoryLimitMib,
+      SandboxOptions options,
+      boolean netns,
+      boolean cleared)
       implements Request<java.util.List<SandboxInfo>> {
     /** The most sandboxes that one request may ask for. */
     public static final int MAX_N = 1000;
@@ -138,9 +150,9 @@ public sealed interface Request<R> {
       this(tag, n, memoryLimitMib, SandboxOptions.NONE);
     }
 
-    /** That nobody has to reach. */
+    /** That nobody has to reach, for somebody who may fork all. */
     public Fork(Tag tag, int n, OptionalLong memoryLimitMib, SandboxOptions options) {
-      this(tag, n, memoryLimitMib, options, false);
+      this(tag, n, memoryLimitMib, options, false, true);
     }
 
     /** Fails when that many sandboxes may not be asked for. */

@@ -22,6 +22,7 @@ import java.util.OptionalLong;
  * @param ended how it ended, when it ended by itself: a sentence for people
  * @param options what whoever forked it said of it
  * @param millisLeft of its time to live, when it has one
+ * @param secrets whether it was forked from a snapshot that holds secrets
  */
 @SuppressWarnings("OptionalUsedAsFieldOrParameterType")
 public record SandboxInfo(
@@ -40,7 +41,8 @@ public record SandboxInfo(
     Optional<String> lastBranch,
     Optional<String> ended,
     SandboxOptions options,
-    OptionalLong millisLeft) {
+    OptionalLong millisLeft,
+    boolean secrets) {
   /** Whether it lives. */
   public enum State {
     RUNNING,

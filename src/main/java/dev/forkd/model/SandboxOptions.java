@@ -2,7 +2,6 @@ package dev.forkd.model;
 
 import java.time.Duration;
 import java.util.Map;
-import java.util.TreeMap;
 import java.util.regex.Pattern;
 
 /**
@@ -18,11 +17,7 @@ public record SandboxOptions(String name, Map<String, String> labels, Duration t
   /** The longest time to live or to idle. */
   public static final Duration LONGEST = Duration.ofDays(365);
 
-  private static final int MAX_LABELS = 64;
-  private static final int MAX_VALUE = 256;
   private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_-]{1,64}");
-  private static final Pattern KEY = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._/-]{0,62}");
-  private static final Pattern CONTROL = Pattern.compile("\\p{Cntrl}");
 
   /** Nothing said: it lives until somebody ends it. Stands last: making it uses the others. */
   public static final SandboxOptions NONE =
@@ -32,24 +27,9 @@ public record SandboxOptions(String name, Map<String, String> labels, Duration t
     if (!name.isEmpty() && !NAME.matcher(name).matches()) {
       throw invalid("name must be 1-64 chars, ASCII alnum or dash/underscore");
     }
-    if (labels.size() > MAX_LABELS) {
-      throw invalid("there are " + labels.size() + " labels; at most " + MAX_LABELS + " are kept");
-    }
-    labels.forEach(SandboxOptions::checkLabel);
-    labels = java.util.Collections.unmodifiableMap(new TreeMap<>(labels));
+    labels = Labels.checked(labels);
     checkDuration("ttl_secs", ttl);
     checkDuration("idle_timeout_secs", idle);
-  }
-
-  private static void checkLabel(String key, String value) {
-    if (!KEY.matcher(key).matches()) {
-      throw invalid(
-          "a label's key must be 1-63 of A-Z a-z 0-9 . _ / - and begin with a letter or digit");
-    }
-    if (value.length() > MAX_VALUE || CONTROL.matcher(value).find()) {
-      throw invalid(
-          "label " + key + ": a value has at most " + MAX_VALUE + " characters, none of control");
-    }
   }
 
   private static void checkDuration(String field, Duration value) {

@@ -23,6 +23,7 @@ import java.util.OptionalLong;
  * @param warmMs how long the last warm-up took
  * @param sandboxes how many live sandboxes were forked from it
  * @param report JSON object of the runtime: versions, hazards
+ * @param marks what its maker said of it
  */
 @SuppressWarnings("OptionalUsedAsFieldOrParameterType")
 public record SnapshotInfo(
@@ -41,7 +42,8 @@ public record SnapshotInfo(
     String imageDigest,
     OptionalLong warmMs,
     int sandboxes,
-    String report) {
+    String report,
+    SnapshotMarks marks) {
   /**
    * What a diff took.
    *

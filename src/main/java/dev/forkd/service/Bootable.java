@@ -1,6 +1,7 @@
 package dev.forkd.service;
 
 import dev.forkd.model.EngineName;
+import dev.forkd.model.SnapshotMarks;
 import dev.forkd.model.SnapshotStatus;
 import dev.forkd.model.Tag;
 import dev.forkd.store.Origin;
@@ -78,7 +79,8 @@ final class Bootable {
         "{}",
         "snapshot is not bootable: the registry does not know it (was the registry lost?);"
             + " create it again, or DELETE it",
-        Origin.RECIPE);
+        Origin.RECIPE,
+        SnapshotMarks.NONE);
   }
 
   /** The row, or the row as failed when something that it needs is gone. */

@@ -1,6 +1,7 @@
 package dev.forkd.service;
 
 import dev.forkd.engine.Guest;
+import dev.forkd.model.SnapshotMarks;
 import dev.forkd.model.SnapshotStatus;
 import dev.forkd.model.Tag;
 import dev.forkd.store.Origin;
@@ -41,6 +42,7 @@ record BranchSource(String label, SandboxRow row, Guest guest, WarmTemplate temp
         OptionalLong.empty(),
         "{}",
         "",
-        origin);
+        origin,
+        SnapshotMarks.inherited(template.secrets()));
   }
 }

@@ -196,11 +196,11 @@ final class BranchWriting {
   // branches lie between: those in between may go.
   private static WarmTemplate.Base base(BranchMode mode, WarmTemplate source, boolean durable) {
     if (mode == BranchMode.DIFF) {
-      return WarmTemplate.Base.on(source);
+      return WarmTemplate.Base.on(source, source.secrets());
     }
     return durable
-        ? WarmTemplate.Base.image(source.imageDigest())
-        : WarmTemplate.Base.on(source.root());
+        ? WarmTemplate.Base.image(source.imageDigest(), source.secrets())
+        : WarmTemplate.Base.on(source.root(), source.secrets());
   }
 
   /** Figures of a diff, or why there are none. */

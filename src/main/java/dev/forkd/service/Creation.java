@@ -11,6 +11,7 @@ import dev.forkd.model.Recipe;
 import dev.forkd.model.Request;
 import dev.forkd.model.RootImage;
 import dev.forkd.model.SnapshotInfo;
+import dev.forkd.model.SnapshotMarks;
 import dev.forkd.model.SnapshotStatus;
 import dev.forkd.model.Tag;
 import dev.forkd.store.Origin;
@@ -48,11 +49,11 @@ final class Creation implements Snapshots.Warmer {
             .or(recipe::engine)
             .orElseGet(() -> parts.defaultEngine(recipe.network().kind()));
     check(recipe, parts.engine(engine)); // what cannot be is told before a tag is reserved
-    SnapshotRow row = row(tag, recipe, engine);
+    SnapshotRow row = row(tag, recipe, engine, request.marks());
     snapshots.begin(row, request.replace());
     try {
       RootImage image = warming.prepare(recipe, engine, listener);
-      Warming.Warmed warmed = warming.warm(tag, recipe, image, engine, listener);
+      Warming.Warmed warmed = warming.warm(row, recipe, image, listener);
       commit(snapshots, row, warmed);
     } catch (RuntimeException e) {
       abort(snapshots, tag, e);
@@ -120,7 +121,7 @@ final class Creation implements Snapshots.Warmer {
     if (row.origin().branched()) {
       return warming.restore(row, recipe(row), image, chain);
     }
-    return warming.warm(row.tag(), recipe(row), image, row.engine(), CreationListener.SILENT);
+    return warming.warm(row, recipe(row), image, CreationListener.SILENT);
   }
 
   /** The recipe as it was when the snapshot was made, as far as that is known. */
@@ -130,7 +131,7 @@ final class Creation implements Snapshots.Warmer {
         .orElseGet(() -> RecipeParser.parse(row.recipe(), row.baseDir()));
   }
 
-  private SnapshotRow row(Tag tag, Recipe recipe, EngineName engine) {
+  private SnapshotRow row(Tag tag, Recipe recipe, EngineName engine, SnapshotMarks marks) {
     return new SnapshotRow(
         tag,
         parts.files().dir(tag),
@@ -145,7 +146,8 @@ final class Creation implements Snapshots.Warmer {
         OptionalLong.empty(),
         "{}",
         "",
-        Origin.RECIPE);
+        Origin.RECIPE,
+        marks);
   }
 
   private static ObjectNode manifest(SnapshotRow row) {

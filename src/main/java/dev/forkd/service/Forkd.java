@@ -6,6 +6,7 @@ import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.Request;
 import dev.forkd.model.SandboxFilter;
+import dev.forkd.model.SandboxId;
 import dev.forkd.model.SnapshotDetail;
 import dev.forkd.model.SnapshotInfo;
 import dev.forkd.model.Tag;
@@ -222,6 +223,11 @@ public final class Forkd implements AutoCloseable {
   /** From now on {@link #close} leaves to the next daemon what its engine can keep. */
   public void leave() {
     leaving = true;
+  }
+
+  /** Whether that sandbox lives and was forked from a snapshot that is marked so. */
+  public boolean holdsSecrets(SandboxId id) {
+    return sandboxes.holdsSecrets(id);
   }
 
   private boolean kept(EngineName engine) {

@@ -35,6 +35,7 @@ final class Forking {
   List<SandboxInfo> fork(Request.Fork request) {
     sandboxes.checkNames(request.options(), request.n());
     try (Lease lease = snapshots.lease(request.tag())) {
+      checkCleared(request, lease);
       WarmTemplate template = lease.template();
       try {
         return fork(request, lease, template);
@@ -42,6 +43,16 @@ final class Forking {
         template.release();
         template.pool().refill();
       }
+    }
+  }
+
+  private static void checkCleared(Request.Fork request, Lease lease) {
+    if (lease.secrets() && !request.cleared()) {
+      throw new ForkdException(
+          FailureKind.FORBIDDEN,
+          ("snapshot %s holds secrets: a token of scope use forks it only with `secrets` in its"
+                  + " line of the token file")
+              .formatted(lease.tag()));
     }
   }
 

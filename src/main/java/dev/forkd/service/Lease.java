@@ -24,6 +24,11 @@ final class Lease implements AutoCloseable {
     return row.engine();
   }
 
+  /** Whether it is marked as holding secrets. */
+  boolean secrets() {
+    return row.marks().secrets();
+  }
+
   /**
    * The live template, warmed first when the snapshot is cold. The caller releases it, once for the
    * batch; sandboxes that live on acquire it for themselves.

@@ -44,7 +44,8 @@ sealed interface Sandbox {
           guest.memoryUsed(),
           guest.network().orElse(""),
           readyMs,
-          lifetime.millisLeft());
+          lifetime.millisLeft(),
+          template.secrets());
     }
   }
 
@@ -59,7 +60,8 @@ sealed interface Sandbox {
           OptionalLong.empty(),
           "",
           readyMs,
-          OptionalLong.empty());
+          OptionalLong.empty(),
+          false);
     }
   }
 
@@ -70,7 +72,8 @@ sealed interface Sandbox {
       OptionalLong memoryBytes,
       String netns,
       double readyMs,
-      OptionalLong millisLeft) {
+      OptionalLong millisLeft,
+      boolean secrets) {
     SandboxRow row = sandbox.row();
     long mib = row.memoryLimitMib();
     return new SandboxInfo(
@@ -89,7 +92,8 @@ sealed interface Sandbox {
         present(row.branches().lastDir()),
         present(row.ended()),
         sandbox.options(),
-        millisLeft);
+        millisLeft,
+        secrets);
   }
 
   private static Optional<String> present(String text) {

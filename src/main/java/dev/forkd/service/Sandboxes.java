@@ -146,6 +146,11 @@ final class Sandboxes {
     return sandboxes.get(id) instanceof Sandbox.Running;
   }
 
+  /** Whether it lives and was forked from a snapshot that holds secrets. */
+  synchronized boolean holdsSecrets(SandboxId id) {
+    return sandboxes.get(id) instanceof Sandbox.Running running && running.template().secrets();
+  }
+
   /**
    * The living sandbox of that id.
    *

@@ -44,7 +44,8 @@ final class Snapshot {
         row.imageDigest(),
         row.warmMs(),
         sandboxes,
-        row.report());
+        row.report(),
+        row.marks());
   }
 
   private static SnapshotInfo.Diff diff(Origin.Diff diff) {

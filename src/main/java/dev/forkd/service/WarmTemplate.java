@@ -30,17 +30,18 @@ final class WarmTemplate {
    *
    * @param imageDigest of its root file system
    * @param below another template that must not be closed before it
+   * @param secrets whether its memory is marked as holding secrets
    */
-  record Base(String imageDigest, Optional<WarmTemplate> below) {
+  record Base(String imageDigest, Optional<WarmTemplate> below, boolean secrets) {
     /** Needs its image only. */
-    static Base image(String digest) {
-      return new Base(digest, Optional.empty());
+    static Base image(String digest, boolean secrets) {
+      return new Base(digest, Optional.empty(), secrets);
     }
 
     /** Needs another template, which is acquired until this one is closed. */
-    static Base on(WarmTemplate below) {
+    static Base on(WarmTemplate below, boolean secrets) {
       below.acquire();
-      return new Base(below.imageDigest(), Optional.of(below));
+      return new Base(below.imageDigest(), Optional.of(below), secrets);
     }
   }
 
@@ -54,6 +55,11 @@ final class WarmTemplate {
   /** Digest of the root file system below it. */
   String imageDigest() {
     return base.imageDigest();
+  }
+
+  /** Whether what it holds is for those only who may fork snapshots with secrets. */
+  boolean secrets() {
+    return base.secrets();
   }
 
   /** The template at the bottom of all that this one stands on; itself when there is none. */

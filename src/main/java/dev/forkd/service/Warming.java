@@ -47,24 +47,27 @@ final class Warming {
   }
 
   /** Warms the recipe on that image; nothing is left when it throws. */
-  Warmed warm(
-      Tag tag, Recipe recipe, RootImage image, EngineName engineName, CreationListener listener) {
+  Warmed warm(SnapshotRow row, Recipe recipe, RootImage image, CreationListener listener) {
+    Tag tag = row.tag();
+    EngineName engineName = row.engine();
     Engine engine = parts.engine(engineName);
     listener.progress(Phase.WARM, "warming " + tag + " in the " + engineName.word() + " engine");
     long began = System.nanoTime();
     Template template = engine.warm(plan(tag, recipe, image), listener::log);
     long millis = Durations.millisSince(began);
     LOG.info("event=template_warm tag={} engine={} ms={}", tag, engineName.word(), millis);
-    WarmTemplate warm =
-        live(tag, engineName, recipe, template, WarmTemplate.Base.image(image.digest()));
+    WarmTemplate warm = live(tag, engineName, recipe, template, base(row, image));
     return new Warmed(warm, image.digest(), millis);
   }
 
   /** A template that an earlier daemon left, with an empty pool. */
   WarmTemplate adopt(SnapshotRow row, Recipe recipe, RootImage image, Survivor survivor) {
     Template template = parts.engine(row.engine()).adopt(survivor, plan(row.tag(), recipe, image));
-    WarmTemplate.Base base = WarmTemplate.Base.image(image.digest());
-    return live(row.tag(), row.engine(), recipe, template, base);
+    return live(row.tag(), row.engine(), recipe, template, base(row, image));
+  }
+
+  private static WarmTemplate.Base base(SnapshotRow row, RootImage image) {
+    return WarmTemplate.Base.image(image.digest(), row.marks().secrets());
   }
 
   /** Makes a branch live again from its files; nothing is left when it throws. */
@@ -80,9 +83,8 @@ final class Warming {
         row.engine().word(),
         chain.size() - 1,
         millis);
-    WarmTemplate.Base base = WarmTemplate.Base.image(image.digest());
-    return new Warmed(
-        live(row.tag(), row.engine(), recipe, template, base), image.digest(), millis);
+    WarmTemplate warm = live(row.tag(), row.engine(), recipe, template, base(row, image));
+    return new Warmed(warm, image.digest(), millis);
   }
 
   /** A template with an empty pool. */

@@ -110,7 +110,7 @@ final class Workspaces {
           checkFree(name);
           WorkspaceRow.Terms terms =
               new WorkspaceRow.Terms(request.netns(), request.memoryLimitMib().orElse(0));
-          SandboxInfo sandbox = fork(request.source(), terms);
+          SandboxInfo sandbox = fork(request.source(), terms, request.cleared());
           String text = sandbox.id().text();
           String id = "ws-" + text.substring(0, Math.min(ID_LENGTH, text.length()));
           long now = parts.unixSeconds();
@@ -137,10 +137,11 @@ final class Workspaces {
     }
   }
 
-  private SandboxInfo fork(Tag tag, WorkspaceRow.Terms terms) {
+  private SandboxInfo fork(Tag tag, WorkspaceRow.Terms terms, boolean cleared) {
     long mib = terms.memoryLimitMib();
     OptionalLong limit = mib == 0 ? OptionalLong.empty() : OptionalLong.of(mib);
-    Request.Fork request = new Request.Fork(tag, 1, limit, SandboxOptions.NONE, terms.netns());
+    Request.Fork request =
+        new Request.Fork(tag, 1, limit, SandboxOptions.NONE, terms.netns(), cleared);
     return forking.fork(request).getFirst();
   }
 
@@ -227,7 +228,8 @@ final class Workspaces {
                 "workspace " + row.name() + " is Running in sandbox " + row.sandbox());
           }
           boolean source = request.fresh() || row.stateTag().isEmpty();
-          SandboxInfo sandbox = fork(source ? row.source() : new Tag(row.stateTag()), row.terms());
+          Tag from = source ? row.source() : new Tag(row.stateTag());
+          SandboxInfo sandbox = fork(from, row.terms(), request.cleared());
           WorkspaceRow running = row.running(sandbox.id().text(), parts.unixSeconds());
           return kept(running, sandbox, "workspace.resumed");
         });

@@ -90,6 +90,11 @@ final class Schema {
             since_nanos INTEGER NOT NULL,
             ready_micros INTEGER NOT NULL
           ) STRICT
+          """,
+          // What people say of a snapshot.
+          """
+          ALTER TABLE snapshots ADD COLUMN labels TEXT NOT NULL DEFAULT '';
+          ALTER TABLE snapshots ADD COLUMN secrets INTEGER NOT NULL DEFAULT 0
           """);
 
   private Schema() {}

@@ -1,6 +1,7 @@
 package dev.forkd.store;
 
 import dev.forkd.model.EngineName;
+import dev.forkd.model.SnapshotMarks;
 import dev.forkd.model.SnapshotStatus;
 import dev.forkd.model.Tag;
 import java.nio.file.Path;
@@ -25,6 +26,7 @@ import java.util.OptionalLong;
  * @param report JSON object that the runtime told when it was warm
  * @param warning why it cannot be forked, or what a branch could not carry over
  * @param origin what it was branched from
+ * @param marks what its maker said of it
  */
 @SuppressWarnings("OptionalUsedAsFieldOrParameterType") // absence is part of the data
 public record SnapshotRow(
@@ -41,7 +43,8 @@ public record SnapshotRow(
     OptionalLong warmMs,
     String report,
     String warning,
-    Origin origin) {
+    Origin origin,
+    SnapshotMarks marks) {
 
   /** This row after a warm-up. */
   public SnapshotRow warmed(String digest, long millis, String newReport) {
@@ -59,7 +62,8 @@ public record SnapshotRow(
         OptionalLong.of(millis),
         newReport,
         origin.branched() ? warning : "",
-        origin);
+        origin,
+        marks);
   }
 
   /** This row as one that cannot be forked, for that reason. */
@@ -78,7 +82,8 @@ public record SnapshotRow(
         warmMs,
         report,
         reason,
-        origin);
+        origin,
+        marks);
   }
 
   /** This row of a branch that is whole, with what it could not carry over. */
@@ -97,7 +102,8 @@ public record SnapshotRow(
         warmMs,
         newReport,
         lost,
-        newOrigin);
+        newOrigin,
+        marks);
   }
 
   /** This row of a branch whose sandbox stood still for so long. */
@@ -116,7 +122,8 @@ public record SnapshotRow(
         warmMs,
         report,
         warning,
-        origin.paused(millis));
+        origin.paused(millis),
+        marks);
   }
 
   /** The snapshot that it needs; "" = none. */

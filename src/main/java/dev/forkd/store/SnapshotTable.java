@@ -1,6 +1,7 @@
 package dev.forkd.store;
 
 import dev.forkd.model.EngineName;
+import dev.forkd.model.SnapshotMarks;
 import dev.forkd.model.SnapshotStatus;
 import dev.forkd.model.Tag;
 import java.nio.file.Path;
@@ -19,7 +20,8 @@ final class SnapshotTable {
       "INSERT OR REPLACE INTO snapshots (tag, dir, created, status, recipe, recipe_name, base_dir,"
           + " engine, image_digest, warm_ms, report, warning, branched_from, pause_ms, parent_tag,"
           + " warm_script, parent_hash, memory_physical, memory_logical, diff_ms, diff_physical,"
-          + " diff_logical, durable) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+          + " diff_logical, durable, labels, secrets)"
+          + " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
 
   private SnapshotTable() {}
 
@@ -51,6 +53,8 @@ final class SnapshotTable {
     } else {
       statement.setNull(16, Types.VARCHAR);
     }
+    statement.setString(24, LabelLines.write(row.marks().labels()));
+    statement.setBoolean(25, row.marks().secrets());
   }
 
   private static void bind(PreparedStatement statement, Origin origin) throws SQLException {
@@ -94,7 +98,8 @@ final class SnapshotTable {
         optional(row, "warm_ms"),
         row.getString("report"),
         row.getString("warning"),
-        origin(row));
+        origin(row),
+        new SnapshotMarks(LabelLines.read(row.getString("labels")), row.getBoolean("secrets")));
   }
 
   private static Origin origin(ResultSet row) throws SQLException {

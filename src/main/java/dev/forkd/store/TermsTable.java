@@ -8,8 +8,6 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.time.Duration;
 import java.util.Collection;
-import java.util.Map;
-import java.util.stream.Collectors;
 
 /** The table of {@link Terms}. */
 final class TermsTable {
@@ -26,7 +24,7 @@ final class TermsTable {
         SandboxOptions options = one.options();
         statement.setString(1, one.id().text());
         statement.setString(2, options.name());
-        statement.setString(3, lines(options.labels()));
+        statement.setString(3, LabelLines.write(options.labels()));
         statement.setLong(4, options.ttl().toMillis());
         statement.setLong(5, options.idle().toMillis());
         statement.setLong(6, one.sinceNanos());
@@ -42,24 +40,10 @@ final class TermsTable {
         new SandboxId(row.getString("id")),
         new SandboxOptions(
             row.getString("name"),
-            labels(row.getString("labels")),
+            LabelLines.read(row.getString("labels")),
             Duration.ofMillis(row.getLong("ttl_ms")),
             Duration.ofMillis(row.getLong("idle_ms"))),
         row.getLong("since_nanos"),
         row.getLong("ready_micros") / MICROS);
-  }
-
-  // Neither keys nor values hold a line's end, and keys no equals sign.
-  private static String lines(Map<String, String> labels) {
-    return labels.entrySet().stream()
-        .map(label -> label.getKey() + "=" + label.getValue())
-        .collect(Collectors.joining("\n"));
-  }
-
-  private static Map<String, String> labels(String lines) {
-    return lines
-        .lines()
-        .map(line -> line.split("=", 2))
-        .collect(Collectors.toMap(pair -> pair[0], pair -> pair[1]));
   }
 }

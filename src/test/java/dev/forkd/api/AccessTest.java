@@ -7,6 +7,7 @@ import static org.awaitility.Awaitility.await;
 
 import dev.forkd.json.Json;
 import dev.forkd.model.ForkdException;
+import dev.forkd.service.ServiceFixture;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -26,6 +27,7 @@ final class AccessTest {
   private static final byte[] NOTHING = {};
   private static final String READ = "read-0123456789abcdef";
   private static final String USE = "use-0123456789abcdef";
+  private static final String CLEARED = "cleared-0123456789abcdef";
   private static final String ADMIN = "admin-0123456789abcdef";
   @TempDir Path dir;
 
@@ -74,6 +76,82 @@ final class AccessTest {
     }
   }
 
+  private static String recipe(String name) {
+    return Json.text(
+        Json.object()
+            .put("recipe", ServiceFixture.RECIPE)
+            .put("tag", name)
+            .put("secrets", name.equals("vault")));
+  }
+
+  private static ApiFixture withSecrets(Path dir, Path tokens) throws IOException {
+    ApiFixture api = ApiFixture.guarded(dir, tokens);
+    for (String name : List.of("vault", "open")) {
+      assertThat(api.post("/v1/snapshots", recipe(name)).status()).isEqualTo(201);
+    }
+    return api;
+  }
+
+  @Test
+  void aSnapshotWithSecretsIsForkedOnlyByThoseWhoMay() throws IOException {
+    Path file = tokens("ci use " + USE, "vaults use " + CLEARED + " rate=500 secrets");
+    try (ApiFixture api = withSecrets(dir, file)) {
+      String vault = "{\"snapshot_tag\":\"vault\"}";
+      assertThat(ask(api, USE, "POST", "/v1/sandboxes", vault)).isEqualTo(403);
+      String workspace = "{\"name\":\"w\",\"snapshot_tag\":\"vault\"}";
+      assertThat(ask(api, USE, "POST", "/v1/workspaces", workspace)).isEqualTo(403);
+      assertThat(api.service.guests()).isZero();
+      assertThat(ask(api, USE, "POST", "/v1/sandboxes", "{\"snapshot_tag\":\"open\"}"))
+          .isEqualTo(201);
+      assertThat(ask(api, CLEARED, "POST", "/v1/sandboxes", vault)).isEqualTo(201);
+      assertThat(ask(api, CLEARED, "POST", "/v1/workspaces", workspace)).isEqualTo(201);
+      assertThat(ask(api, CLEARED, "POST", "/v1/workspaces/w/suspend", "{}")).isEqualTo(200);
+      assertThat(ask(api, USE, "POST", "/v1/workspaces/w/resume", "{}")).isEqualTo(403);
+      assertThat(ask(api, CLEARED, "POST", "/v1/workspaces/w/resume", "{}")).isEqualTo(200);
+    }
+  }
+
+  private static String[] upgrade(String token) {
+    return new String[] {
+      "Authorization: Bearer " + token,
+      "Connection: Upgrade",
+      "Upgrade: websocket",
+      "Sec-WebSocket-Version: 13",
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+    };
+  }
+
+  @Test
+  void itsSandboxesAndWhatIsBranchedFromThemAreKeptToo() throws IOException {
+    Path file = tokens("ci use " + USE, "vaults use " + CLEARED + " secrets", "ops admin " + ADMIN);
+    try (ApiFixture api = withSecrets(dir, file)) {
+      String box =
+          api.post("/v1/sandboxes", "{\"snapshot_tag\":\"vault\"}")
+              .json()
+              .path(0)
+              .path("id")
+              .asString();
+      String at = "/v1/sandboxes/" + box;
+      assertThat(ask(api, USE, "GET", at, "")).isEqualTo(200);
+      for (String route : List.of("/eval", "/exec", "/exec/stream", "/branch", "/renew")) {
+        assertThat(ask(api, USE, "POST", at + route, "{}")).as(route).isIn(403, 404, 405);
+      }
+      assertThat(ask(api, USE, "POST", at + "/eval", "{\"code\":\"1\"}")).isEqualTo(403);
+      assertThat(ask(api, USE, "GET", at + "/files?path=/etc/hostname", "")).isEqualTo(403);
+      assertThat(ask(api, USE, "DELETE", at, "")).isEqualTo(403);
+      try (Http http = Http.tcp(api.server.port())) {
+        http.send("GET", at + "/exec/socket", NOTHING, upgrade(USE));
+        assertThat(http.status()).isEqualTo(403);
+      }
+      assertThat(ask(api, CLEARED, "POST", at + "/eval", "{\"code\":\"1\"}")).isEqualTo(200);
+      assertThat(ask(api, ADMIN, "POST", at + "/branch", "{\"tag\":\"later\"}")).isEqualTo(201);
+      String later = "{\"snapshot_tag\":\"later\"}";
+      assertThat(ask(api, USE, "POST", "/v1/sandboxes", later)).isEqualTo(403);
+      assertThat(ask(api, CLEARED, "POST", "/v1/sandboxes", later)).isEqualTo(201);
+      assertThat(api.get("/v1/snapshots/later/info").json().path("secrets").asBoolean()).isTrue();
+    }
+  }
+
   @Test
   void aNewFileCountsWithoutARestartAndABrokenOneDoesNot() throws IOException {
     try (ApiFixture api = ApiFixture.guarded(dir, three())) {
@@ -100,6 +178,7 @@ final class AccessTest {
         "a/b read 0123456789abcdef",
         "a read 0123456789abcdef\na use 0123456789abcdeg",
         "a read 0123456789abcdef rate=x",
+        "a read 0123456789abcdef secret",
         "a read REPLACE_ME_0123456789abcdef",
         "# nothing"
       })

@@ -53,6 +53,8 @@ final class BranchesResourceTest {
             "recipe",
             "image_digest",
             "sandboxes",
+            "secrets",
+            "labels",
             "runtime");
     assertThat(answer.text()).contains("\"status\":\"ready\",\"bootable\":true");
     assertThat(answer.json().path("branched_from").asString()).isEqualTo(id);

@@ -48,7 +48,8 @@ final class SandboxesResourceTest {
                 + "\"last_branch_memory_path\":null,\"branch_count\":0,\"engine\":\"process\","
                 + "\"isolation\":\"process\",\"state\":\"running\",\"runtime\":\"ready\","
                 + "\"ready_ms\":#,\"memory_bytes\":null,\"ended\":null,\"name\":null,\"labels\":{},"
-                + "\"ttl_secs\":null,\"expires_in_ms\":null,\"idle_timeout_secs\":null}");
+                + "\"ttl_secs\":null,\"expires_in_ms\":null,\"idle_timeout_secs\":null,"
+                + "\"secrets\":false}");
     assertThat(api.get("/v1/sandboxes").json()).isEqualTo(answer.json());
     assertThat(api.get("/v1/sandboxes/" + one.path("id").asString()).json()).isEqualTo(one);
   }

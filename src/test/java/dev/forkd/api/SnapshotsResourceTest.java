@@ -60,6 +60,8 @@ final class SnapshotsResourceTest {
             "image_digest",
             "warm_ms",
             "sandboxes",
+            "secrets",
+            "labels",
             "runtime");
     assertThat(made.path("tag").asString()).isEqualTo("demo");
     assertThat(made.path("status").asString()).isEqualTo("ready");
@@ -243,8 +245,26 @@ final class SnapshotsResourceTest {
     assertThat(tags("?status=ready")).hasSize(3);
     assertThat(tags("?status=failed")).isEmpty();
     assertThat(tags("?recipe=none")).isEmpty();
+    assertThat(tags("?label=team=a")).isEmpty();
     assertThat(api.get("/v1/snapshots?limit=-1").status()).isEqualTo(400);
     assertThat(api.get("/v1/snapshots?status=odd").text()).contains("writing, ready or failed");
+  }
+
+  @Test
+  void labelsAreKeptAndFound() throws IOException {
+    for (String team : new String[] {"a", "b"}) {
+      ObjectNode body = Json.object().put("recipe", ServiceFixture.RECIPE).put("tag", team);
+      body.putObject("labels").put("team", team).put("kind", "test");
+      var made = api.post("/v1/snapshots", Json.text(body));
+      assertThat(made.status()).isEqualTo(201);
+      assertThat(made.json().path("labels").path("team").asString()).isEqualTo(team);
+      assertThat(made.json().path("secrets").asBoolean()).isFalse();
+    }
+    assertThat(tags("?label=kind=test")).containsExactly("a", "b");
+    assertThat(tags("?label=kind=test&label=team=b")).containsExactly("b");
+    assertThat(api.get("/v1/snapshots?label=team").status()).isEqualTo(400);
+    String odd = "{\"recipe\":\"name: x\",\"labels\":{\"/\":\"\"}}";
+    assertThat(api.post("/v1/snapshots", odd).text()).contains("a label's key");
   }
 
   private List<String> tags(String query) throws IOException {

@@ -247,6 +247,10 @@ final class CliTest {
             ✓ tag 'np' ready. Try: forkd fork --tag np --n 10
             """);
     assertThat(captured.out()).isEmpty();
+    bodies.clear();
+    assertThat(run(script, "snapshot", ".", "-l", "team=a", "-l", "kind=b", "--secrets")).isZero();
+    assertThat(bodies.getFirst())
+        .endsWith("\"secrets\":true,\"labels\":{\"team\":\"a\",\"kind\":\"b\"}}");
   }
 
   @Test

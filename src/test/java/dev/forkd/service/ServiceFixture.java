@@ -9,6 +9,7 @@ import dev.forkd.model.Request;
 import dev.forkd.model.RootImage;
 import dev.forkd.model.SandboxInfo;
 import dev.forkd.model.SnapshotInfo;
+import dev.forkd.model.SnapshotMarks;
 import dev.forkd.model.Tag;
 import dev.forkd.store.Registry;
 import dev.forkd.store.SnapshotFiles;
@@ -73,7 +74,12 @@ public final class ServiceFixture implements AutoCloseable {
   public SnapshotInfo create(String tag, String recipe, boolean replace) {
     return forkd.handle(
         new Request.CreateSnapshot(
-            Optional.of(new Tag(tag)), recipe, Path.of("/"), Optional.empty(), replace));
+            Optional.of(new Tag(tag)),
+            recipe,
+            Path.of("/"),
+            Optional.empty(),
+            replace,
+            SnapshotMarks.NONE));
   }
 
   public SnapshotInfo create(String tag) {

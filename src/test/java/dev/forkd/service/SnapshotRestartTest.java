@@ -115,7 +115,8 @@ final class SnapshotRestartTest {
             OptionalLong.of(3),
             new Origin.Memory(1, 2),
             Optional.empty(),
-            true));
+            true),
+        row.marks());
   }
 
   @Test
@@ -216,7 +217,8 @@ final class SnapshotRestartTest {
         row.warmMs(),
         row.report(),
         row.warning(),
-        row.origin());
+        row.origin(),
+        row.marks());
   }
 
   @Test

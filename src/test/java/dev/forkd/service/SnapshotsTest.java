@@ -12,6 +12,7 @@ import dev.forkd.model.ForkdException;
 import dev.forkd.model.Request;
 import dev.forkd.model.SandboxInfo;
 import dev.forkd.model.SnapshotInfo;
+import dev.forkd.model.SnapshotMarks;
 import dev.forkd.model.SnapshotStatus;
 import dev.forkd.model.Tag;
 import java.io.IOException;
@@ -94,7 +95,8 @@ final class SnapshotsTest {
                 ServiceFixture.RECIPE,
                 Path.of("/"),
                 Optional.of(EngineName.PROCESS),
-                false));
+                false,
+                SnapshotMarks.NONE));
     assertThat(made.tag()).isEqualTo(DEMO);
   }
 
@@ -111,7 +113,12 @@ final class SnapshotsTest {
     List<String> heard = new ArrayList<>();
     service.forkd.create(
         new Request.CreateSnapshot(
-            Optional.empty(), ServiceFixture.RECIPE, Path.of("/"), Optional.empty(), false),
+            Optional.empty(),
+            ServiceFixture.RECIPE,
+            Path.of("/"),
+            Optional.empty(),
+            false,
+            SnapshotMarks.NONE),
         new CreationListener() {
           @Override
           public void progress(Phase phase, String message) {
@@ -303,7 +310,12 @@ final class SnapshotsTest {
         () ->
             service.forkd.handle(
                 new Request.CreateSnapshot(
-                    Optional.empty(), recipe(), Path.of("/"), Optional.of(EngineName.VM), false)));
+                    Optional.empty(),
+                    recipe(),
+                    Path.of("/"),
+                    Optional.of(EngineName.VM),
+                    false,
+                    SnapshotMarks.NONE)));
     assertThat(list()).isEmpty();
   }
 

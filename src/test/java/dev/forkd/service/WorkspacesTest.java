@@ -39,7 +39,8 @@ final class WorkspacesTest {
 
   private WorkspaceInfo create(String name) {
     return service.forkd.handle(
-        new Request.CreateWorkspace(new Tag(name), new Tag("demo"), true, OptionalLong.of(64)));
+        new Request.CreateWorkspace(
+            new Tag(name), new Tag("demo"), true, OptionalLong.of(64), true));
   }
 
   private WorkspaceInfo get(String name) {
@@ -51,7 +52,7 @@ final class WorkspacesTest {
   }
 
   private WorkspaceInfo resume(String name) {
-    return service.forkd.handle(new Request.Resume(new Tag(name), false));
+    return service.forkd.handle(new Request.Resume(new Tag(name), false, true));
   }
 
   private void delete(String name) {
@@ -168,7 +169,7 @@ final class WorkspacesTest {
         () ->
             service.forkd.handle(
                 new Request.CreateWorkspace(
-                    new Tag("w"), new Tag("nope"), false, OptionalLong.empty())));
+                    new Tag("w"), new Tag("nope"), false, OptionalLong.empty(), true)));
     assertThat(service.forkd.handle(new Request.ListWorkspaces())).isEmpty();
   }
 
@@ -204,7 +205,7 @@ final class WorkspacesTest {
     service.close();
     service = ServiceFixture.open(dir);
     assertFails(FailureKind.CONFLICT, "memory of a daemon", () -> resume("w"));
-    service.forkd.handle(new Request.Resume(new Tag("w"), true));
+    service.forkd.handle(new Request.Resume(new Tag("w"), true, true));
     assertThat(sandboxes().getFirst().tag()).isEqualTo(new Tag("demo"));
     delete("w");
     assertThat(tags()).containsExactly("demo");

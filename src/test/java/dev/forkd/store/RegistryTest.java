@@ -9,6 +9,7 @@ import dev.forkd.model.Event;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.SandboxId;
+import dev.forkd.model.SnapshotMarks;
 import dev.forkd.model.SnapshotStatus;
 import dev.forkd.model.Tag;
 import java.io.IOException;
@@ -20,6 +21,7 @@ import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.TimeUnit;
@@ -50,7 +52,8 @@ final class RegistryTest {
         OptionalLong.empty(),
         "{}",
         "",
-        Origin.RECIPE);
+        Origin.RECIPE,
+        new SnapshotMarks(Map.of("team", "a=b", "z/y", ""), true));
   }
 
   private static SandboxRow sandbox(long number) {
