@@ -80,13 +80,19 @@ static void close_from(unsigned first) {
 }
 
 // Raw system calls: the C library's wrappers would look for threads to take along.
+static int change(const struct identity *who) {
+  // The namespaces of an ordinary user keep that user's groups (user_namespaces(7)), and their only
+  // id is there already.
+  if (syscall(SYS_setgroups, who->group_count, who->groups) < 0)
+    return who->uid == geteuid() && who->gid == getegid() ? 0 : -1;
+  if (syscall(SYS_setresgid, who->gid, who->gid, who->gid) < 0) return -1;
+  return (int)syscall(SYS_setresuid, who->uid, who->uid, who->uid);
+}
+
 static int become(const struct identity *who) {
   struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
   struct __user_cap_data_struct none[2] = {0};
-  if (who->change && (syscall(SYS_setgroups, who->group_count, who->groups) < 0 ||
-                      syscall(SYS_setresgid, who->gid, who->gid, who->gid) < 0 ||
-                      syscall(SYS_setresuid, who->uid, who->uid, who->uid) < 0))
-    return -1;
+  if (who->change && change(who) < 0) return -1;
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   return (int)syscall(SYS_capset, &header, none);
 }

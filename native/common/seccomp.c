@@ -69,6 +69,19 @@ static const struct rule rules[] = {
 #endif
   {NR_LAST_KNOWN + 1, UNKNOWN}, {NR_CACHESTAT, ALLOW}, {NR_FCHMODAT2, ALLOW}, {NR_MSEAL, ALLOW},
 };
+
+// What a recipe may ask for: of no use against the host without a capability there, or reached by a
+// bug of the kernel only, which is the price.
+#define CALL(name) {#name, SYS_##name}
+static const struct {
+  const char *name;
+  unsigned nr;
+} askable[] = {
+  CALL(unshare), CALL(mount), CALL(umount2), CALL(pivot_root), CALL(chroot), CALL(ptrace),
+  CALL(process_vm_readv), CALL(process_vm_writev), CALL(kcmp), CALL(pidfd_getfd),
+  CALL(process_madvise), CALL(perf_event_open), CALL(userfaultfd), CALL(io_uring_setup),
+  CALL(io_uring_enter), CALL(io_uring_register), CALL(name_to_handle_at),
+};
 // clang-format on
 
 enum { RULES = sizeof rules / sizeof *rules, SPANS_MAX = 2 * RULES + 2 };
@@ -150,7 +163,24 @@ static void add_span(struct span *spans, size_t *count, unsigned first, enum act
   spans[(*count)++] = (struct span){first, action};
 }
 
-static size_t make_spans(struct span *spans, bool allow_setns) {
+enum { ASKABLE = sizeof askable / sizeof *askable };
+
+static bool is_asked(const struct filter_choice *choice, unsigned nr) {
+  bool found = false;
+  for (char *const *at = choice->asked; at && *at && !found; at++)
+    for (size_t i = 0; i < ASKABLE && !found; i++)
+      found = askable[i].nr == nr && strcmp(askable[i].name, *at) == 0;
+  return found;
+}
+
+static enum action choose(const struct filter_choice *choice, const struct rule *rule) {
+  if (rule->nr == SYS_setns && choice->setns) return ALLOW;
+  // Whoever may unshare namespaces may as well clone into new ones.
+  if (rule->nr == SYS_clone && is_asked(choice, SYS_unshare)) return ALLOW;
+  return is_asked(choice, rule->nr) ? ALLOW : rule->action;
+}
+
+static size_t make_spans(struct span *spans, const struct filter_choice *choice) {
   struct rule sorted[RULES];
   size_t count = 0;
   memcpy(sorted, rules, sizeof rules);
@@ -158,8 +188,7 @@ static size_t make_spans(struct span *spans, bool allow_setns) {
   add_span(spans, &count, 0, ALLOW);
   for (size_t i = 0; i < RULES; i++) {
     unsigned nr = sorted[i].nr;
-    bool allowed = allow_setns && nr == SYS_setns;
-    add_span(spans, &count, nr, allowed ? ALLOW : sorted[i].action);
+    add_span(spans, &count, nr, choose(choice, &sorted[i]));
     add_span(spans, &count, nr + 1, nr < NR_LAST_KNOWN ? ALLOW : UNKNOWN);
   }
   return count;
@@ -178,11 +207,20 @@ static void finish(const struct assembler *a, struct filter *out) {
   out->length = a->length;
 }
 
-void filter_build(struct filter *out, bool allow_setns) {
+int filter_check(char *const *asked, struct error *e) {
+  for (; *asked; asked++) {
+    bool found = false;
+    for (size_t i = 0; i < ASKABLE && !found; i++) found = strcmp(askable[i].name, *asked) == 0;
+    if (!found) return FAIL(e, ERR_INVALID, "the system call %.64s cannot be asked for", *asked);
+  }
+  return 0;
+}
+
+void filter_build(struct filter *out, const struct filter_choice *choice) {
   struct assembler a = {.length = 0};
   struct span spans[SPANS_MAX];
   emit_actions(&a);
-  emit_search(&a, spans, 0, make_spans(spans, allow_setns) - 1);
+  emit_search(&a, spans, 0, make_spans(spans, choice) - 1);
   size_t numbers = emit_load(&a, offsetof(struct seccomp_data, nr));
   emit_jump(&a, BPF_JEQ, NATIVE_ARCH, numbers, a.labels[KILL]);
   emit_load(&a, offsetof(struct seccomp_data, arch));

@@ -7,7 +7,7 @@
 // and up are the launcher's (docs/process-engine.md).
 enum guest_key {
   K_HIDDEN = 69, K_WRITABLE = 70, K_DISK_BYTES = 75, K_TMP_BYTES = 76, K_SHM_BYTES = 77,
-  K_NETWORK = 86, K_OPEN_FILES = 95,
+  K_NETWORK = 86, K_OPEN_FILES = 95, K_SYSCALLS = 97,
 };
 
 #define GUEST_SPEC "/spec"     // absent: nothing but a proof that the kernel boots is wanted
@@ -30,6 +30,7 @@ struct guest_spec {
   char **env;
   char **hidden;
   char **writable;
+  char **syscalls; // let through the filter
   char *workdir;
   int64_t layers, disk_bytes, tmp_bytes, shm_bytes;
   int64_t network; // 1: there is a card

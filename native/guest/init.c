@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../common/cleanup.h"
+#include "../common/seccomp.h"
 #include "guest.h"
 
 int make_directory(const char *path, struct error *e) {
@@ -64,7 +65,8 @@ int spec_read(struct guest_spec *s, struct error *e) {
       frame_int(f, K_TMP_BYTES, 0, 0, INT64_MAX, &s->tmp_bytes, e) < 0 ||
       frame_int(f, K_SHM_BYTES, 0, 0, INT64_MAX, &s->shm_bytes, e) < 0 ||
       frame_int(f, K_NETWORK, 0, 0, 1, &s->network, e) < 0 ||
-      frame_int(f, K_OPEN_FILES, 0, 0, INT32_MAX, &s->open_files, e) < 0)
+      frame_int(f, K_OPEN_FILES, 0, 0, INT32_MAX, &s->open_files, e) < 0 ||
+      frame_texts(f, K_SYSCALLS, 64, &s->syscalls, e) < 0 || filter_check(s->syscalls, e) < 0)
     return -1;
   return s->workdir ? 0 : FAIL(e, ERR_INVALID, "%s names no working directory", GUEST_SPEC);
 }

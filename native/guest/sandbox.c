@@ -90,7 +90,7 @@ static int be_sandbox(const struct guest_spec *s, int cgroup, struct error *e) {
   struct agent_options options = {
       .listen_fd = -1, .stream_fd = -1, .runtime_fd = -1, .guest = &guest};
   int log = -1;
-  filter_build(&filter, false);
+  filter_build(&filter, &(struct filter_choice){false, s->syscalls});
   guest.disk_fd = open(GUEST_UPPER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (guest.disk_fd < 0) return FAIL_ERRNO(e, "opening the writable layer");
   if (limit_core(e) < 0 || port_open("forkd.agent", &options.stream_fd, e) < 0) return -1;

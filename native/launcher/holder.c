@@ -194,9 +194,10 @@ static int drop_into_userns(struct family *f, struct error *e) {
 static int prepare(struct family *f, struct error *e) {
   sys_name("forkd-holder");
   umask(0022);
-  filter_build(&f->zygote_filter, true);
-  filter_build(&f->sandbox_filter, false);
-  if (receive_spec(f, e) < 0 || deltas_open(f, e) < 0 || enter_scratch(f, e) < 0 ||
+  if (receive_spec(f, e) < 0) return -1;
+  filter_build(&f->zygote_filter, &(struct filter_choice){true, f->spec.syscalls});
+  filter_build(&f->sandbox_filter, &(struct filter_choice){false, f->spec.syscalls});
+  if (deltas_open(f, e) < 0 || enter_scratch(f, e) < 0 ||
       build_tree(f, e) < 0)
     return -1;
   return pivot(e) < 0 ? -1 : drop_into_userns(f, e);

@@ -32,7 +32,7 @@ enum launcher_key {
   K_RUN_DIR = 64, K_INSTANCE, K_LAYER, K_IDMAP, K_COPY, K_HIDDEN, K_WRITABLE, K_UID_BASE,
   K_MEMORY_BYTES, K_PIDS_MAX, K_CPU_MILLIS, K_DISK_BYTES, K_TMP_BYTES, K_SHM_BYTES, K_TEMPLATE,
   K_CHILD, K_MACHINE_ID, K_OUTCOME, K_RUNTIME_PID, K_OOM_KILLS, K_RUNTIME_DIR, K_HOSTNAME,
-  K_FRONT = 90, K_DELTA = 92, K_RESIDENT, K_WARM, K_OPEN_FILES, K_BUILD,
+  K_FRONT = 90, K_DELTA = 92, K_RESIDENT, K_WARM, K_OPEN_FILES, K_BUILD, K_SYSCALLS,
 };
 
 // Of the name under which a zygote knows a fork that became the zygote of a branch: no sandbox can
@@ -44,6 +44,7 @@ enum {
   NAME_MAX_LENGTH = 64,   // of a template or sandbox
   LAYERS_MAX = 64,
   PATHS_MAX = 256,        // hidden, writable
+  SYSCALLS_MAX = 64,
   OPEN_FILES_MAX = 65536,
   CHILDREN_MAX = 1024,    // of one L_FORK
   DEFAULT_TIMEOUT_MS = 60000,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../common/cleanup.h"
+#include "../common/seccomp.h"
 
 enum { ARGS_MAX = 4096 };
 
@@ -141,6 +142,8 @@ int template_spec_parse(const struct frame *f, struct template_spec *out, struct
   if (frame_int(f, K_TIMEOUT_MS, DEFAULT_TIMEOUT_MS, 1, TIMEOUT_MAX_MS, &out->timeout_ms, e) < 0)
     return -1;
   if (frame_int(f, K_OPEN_FILES, 0, 0, OPEN_FILES_MAX, &out->open_files, e) < 0) return -1;
+  if (frame_texts(f, K_SYSCALLS, SYSCALLS_MAX, &out->syscalls, e) < 0) return -1;
+  if (filter_check(out->syscalls, e) < 0) return -1;
   return limits_parse(f, &out->limits, e);
 }
 
@@ -149,6 +152,7 @@ void template_spec_free(struct template_spec *spec) {
   text_list_free(&spec->hidden);
   text_list_free(&spec->writable);
   text_list_free(&spec->deltas);
+  text_list_free(&spec->syscalls);
   free(spec->warm);
   text_list_free(&spec->argv);
   text_list_free(&spec->env);

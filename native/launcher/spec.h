@@ -21,6 +21,7 @@ struct template_spec {
   uid_t uid_base;      // as the daemon gave it
   struct id_range ids; // of the user namespace: from there on, or an ordinary user's only one
   char **argv, **env;
+  char **syscalls; // let through the filter
   char *cwd, *hostname, *runtime_dir;
   char *warm;  // where what warm-up writes is kept; NULL: it has none, or is a branch
   char *front; // NULL: the interpreter stays where it is

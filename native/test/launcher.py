@@ -41,6 +41,7 @@ SANDBOX_ENDED, RUNTIME_LOST, TEMPLATE_ENDED = range(0xA5, 0xA8)
  CPU_MILLIS, DISK_BYTES, TMP_BYTES, SHM_BYTES, TEMPLATE, CHILD, MACHINE_ID, OUTCOME, RUNTIME_PID,
  OOM_KILLS, RUNTIME_DIR_KEY, HOSTNAME) = range(64, 86)
 FRONT_KEY = 90
+SYSCALLS_KEY = 97
 
 BYTES_COPIED = frames.BYTES
 
@@ -196,6 +197,7 @@ class Launcher:
         fields += [(frames.ENV, entry) for entry in options.pop("env", ENVIRONMENT)]
         fields += [(RUNTIME_DIR_KEY, str(options.pop("runtime_dir", RUNTIME_DIR)))]
         fields += [(FRONT_KEY, path) for path in [options.pop("front", "")] if path]
+        fields += [(SYSCALLS_KEY, name) for name in options.pop("syscalls", [])]
         fields += [(frames.DATA, json.dumps(warm or {"imports": []}))]
         if "cwd" in options:
             fields += [(frames.CWD, options.pop("cwd"))]

@@ -1,46 +1,21 @@
 """What a sandbox is, seen from inside: by a command of the agent and by its warm runtime."""
 from __future__ import annotations
 
-import ast
 import os
 import shutil
 import tempfile
-import textwrap
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator
+from typing import Dict, Iterator
 
 import frames
 import pytest
 from frames import Client
-from launcher import FIRST_ID, ROOTLESS, Launcher, comm, family, finish  # noqa: F401 (fixture)
+from launcher import FIRST_ID, ROOTLESS, Launcher, comm, finish
+from launcher import family  # noqa: F401 (fixture)
+from looking import Look, command, evaluation
+from looking import box, look  # noqa: F401 (fixtures)
 
-PYTHON = "/usr/bin/python3"
-Look = Callable[[str], Any]
 LINUX = tuple(int(word) for word in os.uname().release.split("-")[0].split(".")[:2])
-
-
-@pytest.fixture(scope="module")
-def box(family: Launcher) -> Client:  # noqa: F811
-    return family.sandbox("box", disk_bytes=64 << 20, tmp_bytes=8 << 20, shm_bytes=4 << 20)
-
-
-def command(client: Client, expression: str, before: str = "") -> Any:
-    code = "import os\n%s\nprint(repr((%s)))" % (textwrap.dedent(before), expression)
-    result = client.run([PYTHON, "-c", code])
-    assert result.exit_code == 0, result.stderr.decode()
-    return ast.literal_eval(result.stdout.decode())
-
-
-def evaluation(client: Client, expression: str, before: str = "") -> Any:
-    code = "import os\n%s\n%s" % (textwrap.dedent(before), expression)
-    frame = client.ask(frames.EVAL, [(frames.CODE, code)])
-    assert frame.type == frames.RESULT and not frame.text(frames.ERROR_TEXT), frame
-    return ast.literal_eval(frame.text(frames.RESULT_TEXT) or "None")
-
-
-@pytest.fixture(params=[command, evaluation], ids=["command", "runtime"])
-def look(request: pytest.FixtureRequest, box: Client) -> Look:
-    return lambda expression, before="": request.param(box, expression, before)
 
 
 def test_identity(look: Look) -> None:
@@ -176,62 +151,6 @@ def test_sizes_of_file_systems_are_bound(look: Look) -> None:
     assert look("fill('/root/big', 80 << 20)", before) == 28
     assert look("fill('/tmp/big', 9 << 20)", before) == 28
     assert look("os.statvfs('/root').f_files <= 65536") is True
-
-
-SYSCALLS = """
-import ctypes, struct, sys
-libc = ctypes.CDLL(None, use_errno=True)
-def call(number, *args):
-    ctypes.set_errno(0)
-    result = libc.syscall(number, *[ctypes.c_ulong(a) if isinstance(a, int) else a for a in args])
-    return 0 if result >= 0 else ctypes.get_errno()
-"""
-NEW_USER, NEW_NS = 0x10000000, 0x20000
-FORBIDDEN = {
-    "mount": "165, b'none', b'/mnt', b'tmpfs', 0, 0", "umount2": "166, b'/proc/keys', 2",
-    "open_tree": "428, 0xffffff9c, b'/', 1", "fsopen": "430, b'tmpfs', 0",
-    "move_mount": "429, 0, b'', 0, b'', 4", "mount_setattr": "442, 0, b'', 0, 0, 0",
-    "pivot_root": "155, b'.', b'.'", "chroot": "161, b'/tmp'", "setns": "308, 0, 0",
-    "unshare user": "272, 0x10000000", "unshare mount": "272, 0x20000",
-    "clone new user": "56, 0x10000011, 0, 0, 0, 0", "ptrace": "101, 16, 1, 0, 0",
-    "ptrace traceme": "101, 0, 0, 0, 0", "process_vm_readv": "310, 1, 0, 0, 0, 0, 0",
-    "process_vm_writev": "311, 1, 0, 0, 0, 0, 0", "pidfd_getfd": "438, 0, 0, 0",
-    "kcmp": "312, 1, 1, 0, 0, 0", "keyctl": "250, 0, 0, 0, 0, 0", "add_key": "248, 0, 0, 0, 0, 0",
-    "request_key": "249, 0, 0, 0, 0", "bpf": "321, 0, 0, 0", "perf_event_open": "298, 0, 0, 0, 0",
-    "userfaultfd": "323, 1", "io_uring_setup": "425, 1, 0", "io_uring_enter": "426, 0, 0, 0, 0",
-    "open_by_handle_at": "304, 0, 0, 0", "name_to_handle_at": "303, 0, b'/', 0, 0, 0",
-    "init_module": "175, 0, 0, 0", "finit_module": "313, 0, 0, 0", "kexec_load": "246, 0, 0, 0",
-    "kexec_file_load": "320, 0, 0, 0, 0, 0", "reboot": "169, 0, 0, 0", "syslog": "103, 3, 0, 0",
-    "swapon": "167, b'/x', 0", "acct": "163, 0", "quotactl": "179, 0, 0, 0, 0",
-    "settimeofday": "164, 0, 0", "clock_settime": "227, 0, 0", "adjtimex": "159, 0",
-    "sethostname": "170, b'evil', 4", "iopl": "172, 3", "ioperm": "173, 0, 1, 1",
-    "personality": "135, 0x40000", "modify_ldt": "154, 0, 0, 0", "fanotify_init": "300, 0, 0",
-    "socket vsock": "41, 40, 1, 0", "socket packet": "41, 17, 3, 0", "socket alg": "41, 38, 5, 0",
-    "tiocsti": "16, 0, 0x5412, b'x'", "tiocsti high bits": "16, 0, 0x100005412, b'x'",
-    "tioclinux": "16, 0, 0x541c, b'x'",
-}
-
-
-@pytest.mark.skipif(os.uname().machine != "x86_64", reason="numbers of x86_64")
-def test_system_calls_that_are_refused(look: Look) -> None:
-    table = "{%s}" % ", ".join("%r: call(%s)" % item for item in FORBIDDEN.items())
-    assert {name: errno for name, errno in look(table, SYSCALLS).items() if errno != 1} == {}
-    unknown = look("call(435, 0, 0), call(470), call(0x40000000 + 39)", SYSCALLS)
-    assert unknown == (38, 38, 38), "clone3, too new, x32"
-
-
-@pytest.mark.skipif(os.uname().machine != "x86_64", reason="numbers of x86_64")
-def test_system_calls_that_programs_need(look: Look) -> None:
-    before = SYSCALLS + """
-import socket, subprocess, threading
-def works():
-    for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6):
-        socket.socket(family).close()
-    socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0).close()
-    thread = threading.Thread(target=lambda: None); thread.start(); thread.join()
-    return subprocess.run(['true']).returncode, call(135, 0xffffffff), call(39)
-"""
-    assert look("works()", before) == (0, 0, 0)
 
 
 def test_the_kernel_cannot_be_changed(look: Look) -> None:

@@ -77,6 +77,7 @@ def test_what_warm_up_wrote_is_in_every_part(launcher: Launcher) -> None:  # noq
 def test_no_other_user_is_there(box: Client) -> None:
     with pytest.raises(frames.AgentError) as caught:
         box.run(["true"], user="65534")
+    assert box.run(["id", "-u"], user="root").stdout == b"0\n"
     assert caught.value.kind in ("denied", "invalid")
 
 

@@ -4,6 +4,7 @@ import dev.forkd.model.Limits;
 import dev.forkd.model.Network;
 import dev.forkd.model.Recipe;
 import dev.forkd.model.RootImage;
+import dev.forkd.model.SystemCalls;
 import dev.forkd.model.Tag;
 import java.util.Map;
 import java.util.Optional;
@@ -18,6 +19,7 @@ import java.util.Optional;
  * @param workdir absolute working directory inside
  * @param env complete environment of runtime and commands
  * @param limits default limits of each sandbox
+ * @param syscalls that are not refused to it
  * @param network of each sandbox
  */
 @SuppressWarnings("OptionalUsedAsFieldOrParameterType")
@@ -29,6 +31,7 @@ public record WarmPlan(
     String workdir,
     Map<String, String> env,
     Limits limits,
+    SystemCalls syscalls,
     Network network) {
   public WarmPlan {
     env = Map.copyOf(env);
@@ -41,6 +44,6 @@ public record WarmPlan(
 
   /** The same for another snapshot. */
   public WarmPlan as(Tag other) {
-    return new WarmPlan(other, image, runtime, warm, workdir, env, limits, network);
+    return new WarmPlan(other, image, runtime, warm, workdir, env, limits, syscalls, network);
   }
 }

@@ -73,6 +73,7 @@ public final class FieldKey {
   public static final int RESIDENT_BYTES = 93;
   public static final int OPEN_FILES = 95;
   public static final int BUILD = 96;
+  public static final int SYSCALLS = 97;
 
   private FieldKey() {}
 }

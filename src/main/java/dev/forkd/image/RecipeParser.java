@@ -7,6 +7,7 @@ import dev.forkd.model.Limits;
 import dev.forkd.model.Network;
 import dev.forkd.model.NetworkPolicy;
 import dev.forkd.model.Recipe;
+import dev.forkd.model.SystemCalls;
 import dev.forkd.model.Tag;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -67,6 +68,7 @@ public final class RecipeParser {
             "workdir",
             "env",
             "limits",
+            "syscalls",
             "network",
             "allow",
             "pool");
@@ -88,6 +90,7 @@ public final class RecipeParser {
         top.node("workdir").map(node -> InsidePath.of("workdir", node)).orElse(WORKDIR),
         env(top),
         limits(top),
+        syscalls(top),
         network(top),
         pool(top),
         text,
@@ -300,6 +303,14 @@ public final class RecipeParser {
   private static long limit(
       Section limits, String key, ToLongBiFunction<String, YamlNode> reader, long usual) {
     return limits.node(key).map(node -> reader.applyAsLong(limits.at(key), node)).orElse(usual);
+  }
+
+  private static SystemCalls syscalls(Section top) {
+    try {
+      return new SystemCalls(top.texts("syscalls"));
+    } catch (ForkdException unknown) {
+      throw YamlReader.at(top.line("syscalls"), unknown.failure().message());
+    }
   }
 
   private static int pool(Section top) {

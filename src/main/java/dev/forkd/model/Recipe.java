@@ -20,6 +20,7 @@ import java.util.Optional;
  * @param workdir absolute working directory of exec, call and eval
  * @param env environment of everything in the sandbox
  * @param limits for each sandbox
+ * @param syscalls that are not refused to it
  * @param network of each sandbox
  * @param pool how many children are kept forked ahead
  * @param source the recipe's text as it was given, for the registry
@@ -36,6 +37,7 @@ public record Recipe(
     String workdir,
     Map<String, String> env,
     Limits limits,
+    SystemCalls syscalls,
     NetworkPolicy network,
     int pool,
     String source,
@@ -61,8 +63,8 @@ public record Recipe(
     runtime.ifPresent(spec -> packages.add(spec.language() + "3"));
     Image own = new Image.Apt("", "", packages.stream().distinct().toList());
     return new Recipe(
-        name, engine, own, files, runtime, warm, workdir, env, limits, network, pool, source,
-        baseDir);
+        name, engine, own, files, runtime, warm, workdir, env, limits, syscalls, network, pool,
+        source, baseDir);
   }
 
   /** Where the root file system comes from. */

@@ -105,6 +105,7 @@ final class Warming {
         recipe.workdir(),
         recipe.env(),
         recipe.limits(),
+        recipe.syscalls(),
         recipe.network().kind());
   }
 

@@ -17,6 +17,7 @@ import dev.forkd.model.Recipe;
 import dev.forkd.model.RootImage;
 import dev.forkd.model.RunningProgram;
 import dev.forkd.model.SandboxId;
+import dev.forkd.model.SystemCalls;
 import dev.forkd.model.Tag;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -36,6 +37,9 @@ import java.util.stream.IntStream;
 public final class Bench implements AutoCloseable {
   /** Descriptors that a process of the bench's template may have. */
   static final long OPEN_FILES = 500;
+
+  /** A system call that the bench's recipe asks for; others of its kind are refused. */
+  static final String ASKED_CALL = "process_vm_readv";
 
   public static final Duration SOON = Duration.ofSeconds(20);
   public static final Tag TAG = new Tag("contract");
@@ -117,6 +121,7 @@ public final class Bench implements AutoCloseable {
         "/workdir",
         Map.of("RECIPE", "yes"),
         Limits.DEFAULT.withOpenFiles(OPEN_FILES),
+        new SystemCalls(List.of(ASKED_CALL)),
         Network.NONE);
   }
 

@@ -91,6 +91,31 @@ public interface LimitContract extends Contract {
     assertThat(Bench.sh(guest, "echo alive").stdout()).isEqualTo("alive\n");
   }
 
+  @Test
+  default void systemCallsThatTheRecipeAsksForAreLetThrough() {
+    Guest guest = bench().fork();
+    String reads =
+        """
+        import ctypes, os
+        class Part(ctypes.Structure):
+            _fields_ = [("at", ctypes.c_void_p), ("bytes", ctypes.c_size_t)]
+        def copy(name):
+            ours, theirs = ctypes.create_string_buffer(4), ctypes.create_string_buffer(b"abc")
+            parts = [Part(ctypes.addressof(buffer), 4) for buffer in (ours, theirs)]
+            call = getattr(ctypes.CDLL(None, use_errno=True), name)
+            copied = call(os.getpid(), ctypes.byref(parts[0]), 1, ctypes.byref(parts[1]), 1, 0)
+            return ours.value if copied == 4 else ctypes.get_errno()
+        """;
+    String ask = "copy('%s'), copy('process_vm_writev')".formatted(Bench.ASKED_CALL);
+    Bench.eval(guest, reads);
+    assertThat(Bench.eval(guest, ask)).isEqualTo("(b'abc', 1)");
+    String program = reads + "print((" + ask + "))\n";
+    List<String> cold = List.of("/usr/bin/python3", "-c", program);
+    for (Program one : List.of(new Program.Exec(cold), new Program.CallCode(program, List.of()))) {
+      assertThat(Bench.run(guest, one).stdout()).isEqualTo("(b'abc', 1)\n");
+    }
+  }
+
   private Guest limited(Limits limits) {
     return bench().fork(bench().template(), 1, limits).getFirst();
   }

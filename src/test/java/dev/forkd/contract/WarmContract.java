@@ -73,6 +73,7 @@ public interface WarmContract extends Contract {
             plan.workdir(),
             plan.env(),
             plan.limits(),
+            plan.syscalls(),
             plan.network());
     Failure failure = Contract.failureOf(() -> bench().engine().warm(missing, _ -> {}));
     assertThat(failure.message()).contains("/usr/bin/no-python");

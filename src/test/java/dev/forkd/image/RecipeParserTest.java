@@ -9,6 +9,7 @@ import dev.forkd.model.ForkdException;
 import dev.forkd.model.Limits;
 import dev.forkd.model.NetworkPolicy;
 import dev.forkd.model.Recipe;
+import dev.forkd.model.SystemCalls;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -24,6 +25,47 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class RecipeParserTest {
   private static final Path BASE = Path.of("/recipes/x");
+
+  private static final String FULL =
+      """
+      name: full
+      engine: process
+      image: {host: {hide: [/opt/secret]}}
+      packages: [python3-numpy, "libc6:amd64"]
+      files:
+        - {from: tests, to: /opt/full/tests/}
+        - {from: /etc/hostname, to: /opt/full/name}
+      runtime: {language: python, interpreter: /opt/python/bin/python3}
+      warm:
+        imports: [numpy, numpy.linalg]
+        script: |
+          x = 1
+        functions: ["a.b:c"]
+        path: [/opt/full]
+        seed: 7
+        allow: [threads]
+        deadline: 1.5s
+        before_snapshot: |
+          a()
+        after_fork: b()
+        hook_deadline: 2s
+      workdir: /opt/full
+      env:
+        PLAIN: text
+        NUMBER: 1.50
+        FLAG: true
+        EMPTY: ""
+      limits:
+        memory: 512MiB
+        pids: 100
+        open_files: 200
+        cpus: 1.5
+        disk: 2 GiB
+        tmp: 0
+        shm: 1048576B
+      syscalls: [ptrace, kcmp]
+      pool: 4
+      """;
 
   @TempDir Path temp;
 
@@ -43,46 +85,7 @@ class RecipeParserTest {
 
   @Test
   void readsEveryKey() {
-    String text =
-        """
-        name: full
-        engine: process
-        image: {host: {hide: [/opt/secret]}}
-        packages: [python3-numpy, "libc6:amd64"]
-        files:
-          - {from: tests, to: /opt/full/tests/}
-          - {from: /etc/hostname, to: /opt/full/name}
-        runtime: {language: python, interpreter: /opt/python/bin/python3}
-        warm:
-          imports: [numpy, numpy.linalg]
-          script: |
-            x = 1
-          functions: ["a.b:c"]
-          path: [/opt/full]
-          seed: 7
-          allow: [threads]
-          deadline: 1.5s
-          before_snapshot: |
-            a()
-          after_fork: b()
-          hook_deadline: 2s
-        workdir: /opt/full
-        env:
-          PLAIN: text
-          NUMBER: 1.50
-          FLAG: true
-          EMPTY: ""
-        limits:
-          memory: 512MiB
-          pids: 100
-          open_files: 200
-          cpus: 1.5
-          disk: 2 GiB
-          tmp: 0
-          shm: 1048576B
-        pool: 4
-        """;
-    Recipe recipe = parse(text);
+    Recipe recipe = parse(FULL);
     assertThat(recipe)
         .isEqualTo(
             new Recipe(
@@ -106,10 +109,17 @@ class RecipeParserTest {
                 "/opt/full",
                 Map.of("PLAIN", "text", "NUMBER", "1.50", "FLAG", "true", "EMPTY", ""),
                 new Limits(512L << 20, 100, 1500, 2L << 30, 0, 1 << 20, 200),
+                new SystemCalls(List.of("ptrace", "kcmp")),
                 NetworkPolicy.NONE,
                 4,
-                text,
+                FULL,
                 BASE));
+  }
+
+  @Test
+  void aSystemCallThatCannotBeAskedForIsToldWithThoseThatCan() {
+    assertThat(refusal("name: a\nsyscalls: [ptrace, setns]"))
+        .contains("line 2", "\"setns\" cannot be asked for", "process_vm_readv");
   }
 
   @Test

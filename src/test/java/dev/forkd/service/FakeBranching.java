@@ -11,6 +11,7 @@ import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.Network;
 import dev.forkd.model.Recipe;
+import dev.forkd.model.SystemCalls;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -136,6 +137,7 @@ public final class FakeBranching {
             plan.workdir(),
             plan.env(),
             plan.limits(),
+            SystemCalls.NONE,
             Network.NONE));
   }
 }

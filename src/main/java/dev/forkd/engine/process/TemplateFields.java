@@ -27,6 +27,7 @@ final class TemplateFields {
         .text(FieldKey.CWD, "/")
         .text(FieldKey.HOSTNAME, "template")
         .integer(FieldKey.OPEN_FILES, plan.limits().openFiles())
+        .texts(FieldKey.SYSCALLS, plan.syscalls().asked())
         .integer(FieldKey.TIMEOUT_MS, plan.warm().deadline().toMillis())
         .text(FieldKey.RUNTIME_DIR, paths.runtimeDir().toString());
     if (plan.servesPrograms()) {

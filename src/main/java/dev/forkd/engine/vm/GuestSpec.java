@@ -106,7 +106,8 @@ final class GuestSpec {
         .integer(FieldKey.DISK_BYTES, plan.limits().diskBytes())
         .integer(FieldKey.TMP_BYTES, plan.limits().tmpBytes())
         .integer(FieldKey.SHM_BYTES, plan.limits().shmBytes())
-        .integer(FieldKey.OPEN_FILES, plan.limits().openFiles());
+        .integer(FieldKey.OPEN_FILES, plan.limits().openFiles())
+        .texts(FieldKey.SYSCALLS, plan.syscalls().asked());
     return new Frame(SPEC_TYPE, 0, fields.build()).encoded();
   }
 

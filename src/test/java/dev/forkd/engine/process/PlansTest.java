@@ -16,6 +16,7 @@ import dev.forkd.model.Network;
 import dev.forkd.model.Recipe;
 import dev.forkd.model.RootImage;
 import dev.forkd.model.SandboxId;
+import dev.forkd.model.SystemCalls;
 import dev.forkd.model.Tag;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -185,6 +186,7 @@ class PlansTest {
             ? Optional.of(new Recipe.RuntimeSpec("python", "/usr/bin/python3"))
             : Optional.empty();
     Map<String, String> env = Map.of("HOME", "/else", "PYTHONPATH", "/mine");
-    return new WarmPlan(new Tag("x"), image, spec, warm, "/w", env, Limits.DEFAULT, Network.NONE);
+    return new WarmPlan(
+        new Tag("x"), image, spec, warm, "/w", env, Limits.DEFAULT, SystemCalls.NONE, Network.NONE);
   }
 }

@@ -122,6 +122,7 @@ class VmBranchFigures {
         plan.workdir(),
         plan.env(),
         limits,
+        plan.syscalls(),
         plan.network());
   }
 

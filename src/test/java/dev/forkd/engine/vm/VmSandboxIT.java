@@ -18,6 +18,7 @@ import dev.forkd.model.Network;
 import dev.forkd.model.Pong;
 import dev.forkd.model.ProgramSpec;
 import dev.forkd.model.Recipe;
+import dev.forkd.model.SystemCalls;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -90,6 +91,7 @@ class VmSandboxIT {
                     "/workdir",
                     Map.of(),
                     LIMITS,
+                    SystemCalls.NONE,
                     Network.LOCAL),
                 _ -> {});
   }
