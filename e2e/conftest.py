@@ -103,6 +103,18 @@ class Installation:
         return "forkd-" + self.rest.ok("GET", "/version")["instance"]
 
 
+def copy_of_forkd(to: Path) -> Path:
+    """A copy of what is installed, without sources."""
+    for part in ("forkd", "scripts", "python", "target/forkd.jar", "target/lib"):
+        (to / part).parent.mkdir(parents=True, exist_ok=True)
+        source = HOME / part
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, to / part)
+    (to / "native/build").mkdir(parents=True)
+    for program in (HOME / "native/build").glob("forkd-*"):
+        shutil.copy2(program, to / "native/build")
+    return to
+
+
 def kill_daemon(installed: Installation) -> None:
     """kill -9 of the JVM; its launcher sees that and ends what it made."""
     process = installed.process

@@ -1,5 +1,6 @@
 """Virtual machines as the end-to-end tests need them: a small image, a daemon, what it holds."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -48,7 +49,13 @@ def make_tree() -> None:
 
 @pytest.fixture(scope="module")
 def machines() -> Iterator[Installation]:
-    """A daemon with the snapshot `vm-e2e`, that leaves nothing."""
+    with daemon() as installed:
+        yield installed
+
+
+@contextlib.contextmanager
+def daemon() -> Iterator[Installation]:
+    """One with the snapshot `vm-e2e`, that leaves nothing."""
     make_tree()
     directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-"))
     installed = Installation(directory)

@@ -16,7 +16,7 @@ import pytest
 
 import conftest
 import host
-from conftest import ROUNDS, TINY, Installation, kill_daemon
+from conftest import ROUNDS, TINY, Installation, copy_of_forkd, kill_daemon
 from host import eventually
 
 POOLED = TINY.replace("name: tiny", "name: pooled") + "pool: 3\n"
@@ -203,26 +203,14 @@ def test_cleanup_ends_a_launcher_without_a_daemon(installed):
     installed.start(*KEEP)
 
 
-def another_build(to: Path) -> None:
-    """A copy of what is installed, with an agent that differs."""
-    for part in ("forkd", "scripts", "python", "target/forkd.jar", "target/lib"):
-        (to / part).parent.mkdir(parents=True, exist_ok=True)
-        source = conftest.HOME / part
-        (shutil.copytree if source.is_dir() else shutil.copy2)(source, to / part)
-    (to / "native/build").mkdir(parents=True)
-    for program in (conftest.HOME / "native/build").glob("forkd-*"):
-        shutil.copy2(program, to / "native/build")
-    with open(to / "native/build/forkd-agent", "ab") as agent:
-        agent.write(b"another build")
-
-
-def test_a_launcher_of_another_build_is_told_to_end(installed, monkeypatch):
+def test_a_launcher_of_another_build_is_told_to_end(installed):
     installed.rest.fork("tiny", 3)
     before, launcher = pids(installed), launcher_of(installed)
     kill_daemon(installed)
-    home = installed.directory / "home"
-    another_build(home)
-    monkeypatch.setattr(conftest, "HOME", home)
+    home = copy_of_forkd(installed.directory / "home")
+    with open(home / "native/build/forkd-agent", "ab") as agent:
+        agent.write(b"another build")
+    installed.program = str(home / "forkd")
     installed.start(*KEEP)
     assert ids(installed) == []
     assert [pid for pid in [launcher, *before] if host.alive(pid)] == []

@@ -10,23 +10,11 @@ from typing import Iterator
 import pytest
 
 import host
-from conftest import HOME, TINY, Installation, kill_daemon
+from conftest import HOME, TINY, Installation, copy_of_forkd, kill_daemon
 
 USER = 65534
 NOTE = b"running without root"
 KEEP = ("--bind", "none", "--adopt-grace", "60")
-
-
-def copy_of_forkd(place: Path) -> Path:
-    """The user may be unable to read where the tests are. Not below /tmp, as `forkd test` asks."""
-    place.mkdir()
-    for name in ("forkd", "target/forkd.jar", "native/build/forkd-launcher",
-                 "native/build/forkd-agent", "native/build/forkd-cli", "native/build/forkd-python"):
-        (place / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(HOME / name, place / name)
-    for name in ("scripts", "python", "target/lib"):
-        shutil.copytree(HOME / name, place / name)
-    return place
 
 
 def processes() -> "set[int]":
@@ -42,6 +30,7 @@ def processes() -> "set[int]":
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
+    # The user may be unable to read where the tests are. Not below /tmp, as `forkd test` asks.
     directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-user-", dir="/var/lib"))
     directory.chmod(0o755)
     try:

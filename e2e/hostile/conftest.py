@@ -4,9 +4,47 @@ import os
 import socket
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, Iterator
+from typing import Any, Dict, Iterator, List, NamedTuple
 
 import pytest
+
+from conftest import Installation
+from machines import daemon, recipe
+
+
+class Field(NamedTuple):
+    """Where sandboxes of one engine are forked."""
+
+    installation: Installation
+    tag: str
+
+    def pair(self, **limits: int) -> "Iterator[List[str]]":
+        """Two siblings, until the generator is closed."""
+        rest = self.installation.rest
+        made = [one["id"] for one in rest.fork(self.tag, 2, **limits)]
+        yield made
+        for sandbox in made:
+            rest.call("DELETE", f"/v1/sandboxes/{sandbox}")  # a test may have done so
+
+
+@pytest.fixture(scope="package")
+def machines() -> "Iterator[Field]":
+    with daemon() as installed:
+        reply = installed.rest.ok("POST", "/v1/snapshots", recipe("vm-hostile", network="none"))
+        assert reply["engine"] == "vm"
+        yield Field(installed, "vm-hostile")
+
+
+@pytest.fixture(scope="package", params=["process", "vm"])
+def field(request: pytest.FixtureRequest) -> Field:
+    if request.param == "vm":
+        return request.getfixturevalue("machines")
+    return Field(request.getfixturevalue("installation"), "tiny")
+
+
+@pytest.fixture
+def rest(field: Field):
+    return field.installation.rest
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import host
 
 
 @pytest.fixture
-def pair(rest):
-    return [s["id"] for s in rest.fork("tiny", 2, memory_limit_mib=96)]
+def pair(field):
+    yield from field.pair(memory_limit_mib=96)
 
 
 def well(rest, sandbox):
@@ -78,15 +78,14 @@ def test_a_full_disk_is_its_own(rest, pair, path):
     well(rest, other)
 
 
-def test_memory_runs_out_in_one_sandbox_and_the_operator_sees_it(installation, pair):
-    rest = installation.rest
+def test_memory_runs_out_in_one_sandbox_and_the_operator_sees_it(field, pair):
+    installation, rest = field.installation, field.installation.rest
     bomb, other = pair
     reply = python(rest, bomb, "b = bytearray(300 << 20)")
-    assert reply["exit_code"] == -9, reply
+    assert reply["exit_code"] == -9 and reply["out_of_memory"], reply
     assert rest.call("POST", f"/v1/sandboxes/{bomb}/eval",
                      {"code": "b = bytearray(300 << 20)"})[1].get("error")
-    log = installation.log()
-    assert bomb in log and "oom" in log, "neither an event nor a count in the log"
+    assert f"event=out_of_memory id={bomb}" in installation.log()
     well(rest, other)
 
 
@@ -125,8 +124,8 @@ def test_killing_everything_ends_only_its_own(rest, pair):
     well(rest, other)
 
 
-def test_nothing_persists_after_the_end(installation, pair):
-    rest = installation.rest
+def test_nothing_persists_after_the_end(field, pair):
+    installation, rest = field.installation, field.installation.rest
     before = set(host.children_of(installation.process.pid))
     sandbox, other = pair
     code = "import os, time\n" \

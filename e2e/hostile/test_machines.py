@@ -5,7 +5,6 @@ import os
 import pytest
 
 from hostile.attempts import ATTEMPTS, outcome
-from machines import machines, recipe  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="numbers of x86_64")
 
@@ -19,17 +18,12 @@ OWN = {
 
 @pytest.fixture(scope="module")
 def pair(machines):
-    reply = machines.rest.ok("POST", "/v1/snapshots", recipe("vm-hostile", network="none"))
-    assert reply["engine"] == "vm"
-    made = [s["id"] for s in machines.rest.fork("vm-hostile", 2)]
-    yield made
-    for sandbox in made:
-        machines.rest.kill(sandbox)
+    yield from machines.pair()
 
 
 @pytest.mark.parametrize("name", sorted(ATTEMPTS))
 def test_attempt_in_a_machine(machines, outside, pair, name):
-    got = outcome(machines, pair, name, outside, 60)
+    got = outcome(machines.installation, pair, name, outside, 60)
     if name in OWN:
         assert OWN[name][0] in got and "of the host" not in got
     else:

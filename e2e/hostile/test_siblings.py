@@ -4,8 +4,8 @@ import pytest
 
 
 @pytest.fixture
-def pair(rest):
-    return [s["id"] for s in rest.fork("tiny", 2)]
+def pair(field):
+    yield from field.pair()
 
 
 SETUPS = {

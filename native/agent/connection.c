@@ -60,6 +60,7 @@ static struct request *find_request(struct connection *c, uint32_t id) {
 static int pong(struct connection *c, const struct frame *f, struct error *e) {
   struct frame_writer w = frame_begin(&c->channel.output, F_PONG, f->id);
   put_int(&w, K_RUNTIME, c->agent->runtime.state);
+  if (c->agent->guest) identity_tell_kills(c->agent->guest, &w);
   return frame_end(&w, e);
 }
 

@@ -20,7 +20,7 @@
 // The launcher's keys, which these fields share (docs/process-engine.md).
 enum {
   K_MEMORY_BYTES = 72, K_PIDS_MAX = 73, K_CPU_MILLIS = 74, K_DISK_BYTES = 75, K_TMP_BYTES = 76,
-  K_SHM_BYTES = 77, K_MACHINE_ID = 80, K_HOSTNAME = 85,
+  K_SHM_BYTES = 77, K_MACHINE_ID = 80, K_OOM_KILLS = 83, K_HOSTNAME = 85,
 };
 
 enum { ENTROPY_MIN = 16, ENTROPY_MAX = 256, CPU_PERIOD_US = 100000 };
@@ -81,6 +81,17 @@ static int limit_cgroup(int dir, const char *file, int64_t value, struct error *
                      : dprintf(fd, "%lld", (long long)value)) < 0)
     return FAIL_ERRNO(e, "setting %s to %lld", file, (long long)value);
   return 0;
+}
+
+// memory.events of cgroup v2 has a line "oom_kill N" among others.
+void identity_tell_kills(const struct agent_guest *guest, struct frame_writer *w) {
+  char text[512] = "\n";
+  cleanup_fd int fd = openat(guest->cgroup_fd, "memory.events", O_RDONLY | O_CLOEXEC);
+  ssize_t n = fd < 0 ? -1 : read(fd, text + 1, sizeof text - 2);
+  if (n < 0) return; // no controller: nothing was killed for it
+  text[n + 1] = 0;
+  const char *at = strstr(text, "\noom_kill ");
+  if (at) put_int(w, K_OOM_KILLS, strtoll(at + 10, NULL, 10));
 }
 
 static int limit_mount(const char *path, unsigned long flags, int64_t bytes, struct error *e) {

@@ -196,6 +196,17 @@ public final class AgentConnection implements AutoCloseable {
     }
   }
 
+  /** How many programs the kernel of the agent's machine has killed for want of memory. */
+  public long oomKills(Duration deadline) {
+    Exchange exchange = frames.request(FrameType.PING, Fields.NONE, Exchange.Shape.PONG);
+    try {
+      Frame answer = exchange.awaitLast(Deadline.after(deadline), about("ping"));
+      return fieldsOf(answer, "ping").integer(FieldKey.OOM_KILLS, 0, 0, Long.MAX_VALUE);
+    } finally {
+      frames.abandon(exchange);
+    }
+  }
+
   /** What the agent says about the end of the runtime; "" when it serves. */
   public String runtimeEnd(Duration deadline) {
     Exchange exchange = frames.request(FrameType.PING_RUNTIME, Fields.NONE, Exchange.Shape.PONG);

@@ -20,7 +20,10 @@ public interface LimitContract extends Contract {
         bench().engine().capabilities().memoryLimit(), "this host has no memory controller");
     Guest guest = limited(Limits.DEFAULT.withMemoryBytes(64 * MIB));
     List<String> hog = List.of("/usr/bin/python3", "-c", "x = b'x' * 300_000_000");
-    assertThat(Bench.run(guest, new Program.Exec(hog)).exitCode()).isEqualTo(-9);
+    Ran ran = Bench.run(guest, new Program.Exec(hog));
+    assertThat(ran.exitCode()).isEqualTo(-9);
+    assertThat(ran.status().outOfMemory()).isTrue();
+    assertThat(Bench.sh(guest, "kill -9 $$").status().outOfMemory()).isFalse();
     EvalResult result = guest.eval("x = b'x' * 300_000_000", Bench.SOON);
     assertThat(result.error()).containsAnyOf("SIGKILL", "MemoryError", "out of memory");
     assertThat(Bench.sh(guest, "echo alive").stdout()).isEqualTo("alive\n");

@@ -6,6 +6,7 @@ import dev.forkd.agent.AgentSettings;
 import dev.forkd.engine.Branch;
 import dev.forkd.engine.BranchPlan;
 import dev.forkd.engine.Guest;
+import dev.forkd.engine.MemoryWatch;
 import dev.forkd.engine.Wire;
 import dev.forkd.engine.network.NetworkWire;
 import dev.forkd.engine.network.Networks;

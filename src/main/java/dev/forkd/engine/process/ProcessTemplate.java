@@ -4,6 +4,7 @@ import dev.forkd.agent.AgentSettings;
 import dev.forkd.engine.ForkOutcome;
 import dev.forkd.engine.ForkPlan;
 import dev.forkd.engine.Guest;
+import dev.forkd.engine.MemoryWatch;
 import dev.forkd.engine.Template;
 import dev.forkd.engine.WarmPlan;
 import dev.forkd.frame.ErrorFrame;
@@ -163,7 +164,7 @@ final class ProcessTemplate implements Template {
         made.integer(FieldKey.PID, 0, 1, Integer.MAX_VALUE),
         fate,
         guest -> destroy(List.of(guest.id().text())),
-        new MemoryWatch(() -> oomKills(child)),
+        new MemoryWatch(id, () -> oomKills(child)),
         new Branching(around, plan, id),
         around.networks(),
         around.paths().socketOf(child),

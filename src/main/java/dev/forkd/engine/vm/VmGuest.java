@@ -6,6 +6,7 @@ import dev.forkd.agent.AgentSettings;
 import dev.forkd.engine.Branch;
 import dev.forkd.engine.BranchPlan;
 import dev.forkd.engine.Guest;
+import dev.forkd.engine.MemoryWatch;
 import dev.forkd.engine.Wire;
 import dev.forkd.engine.network.NetworkWire;
 import dev.forkd.frame.FieldKey;
@@ -44,6 +45,7 @@ final class VmGuest implements Guest, AgentListener {
   /** A process's status, or an event, may come a moment later than the end of a stream. */
   private static final Duration NEWS_WAIT = Duration.ofMillis(800);
 
+  private static final Duration AGENT_WAIT = Duration.ofSeconds(10);
   private static final Duration QEMU_WAIT = Duration.ofSeconds(10);
   private static final int MAX_SIGNAL = 64;
 
@@ -58,6 +60,7 @@ final class VmGuest implements Guest, AgentListener {
   private final CompletableFuture<Failure> runtimeEnd = new CompletableFuture<>();
   private final AgentConnection agent;
   private final MemoryGroup group;
+  private final MemoryWatch memory;
   private volatile Supplier<Fields> identity = () -> Fields.NONE;
   private volatile boolean expected;
   private boolean closed;
@@ -80,6 +83,7 @@ final class VmGuest implements Guest, AgentListener {
             () -> started.site().networks(), id, started.network().orElse(""), network);
     this.onClose = onClose;
     this.group = new MemoryGroup(qemu.pid(), id.text());
+    this.memory = new MemoryWatch(id, this::oomKills);
     try {
       this.agent = AgentConnection.resumed(started.agent(), settings, this, deadline);
     } catch (ForkdException e) {
@@ -145,14 +149,19 @@ final class VmGuest implements Guest, AgentListener {
 
   @Override
   public RunningProgram run(ProgramSpec spec) {
-    return spec.program() instanceof ProgramSpec.Program.Exec
-        ? agent.run(spec)
-        : inRuntime("call", () -> agent.run(spec));
+    return memory.watch(
+        spec.program() instanceof ProgramSpec.Program.Exec
+            ? agent.run(spec)
+            : inRuntime("call", () -> agent.run(spec)));
   }
 
   @Override
   public EvalResult eval(String code, Duration timeout) {
-    return inRuntime("eval", () -> agent.eval(code, timeout));
+    return memory.explain(inRuntime("eval", () -> agent.eval(code, timeout)));
+  }
+
+  private long oomKills() {
+    return agent.oomKills(AGENT_WAIT);
   }
 
   private <T> T inRuntime(String verb, Supplier<T> request) {

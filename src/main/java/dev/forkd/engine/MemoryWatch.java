@@ -1,10 +1,11 @@
-package dev.forkd.engine.process;
+package dev.forkd.engine;
 
 import dev.forkd.model.EvalResult;
 import dev.forkd.model.ExitStatus;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.ProgramEvent;
 import dev.forkd.model.RunningProgram;
+import dev.forkd.model.SandboxId;
 import dev.forkd.model.TerminalSize;
 import java.time.Duration;
 import java.util.concurrent.atomic.AtomicLong;
@@ -16,10 +17,11 @@ import org.slf4j.LoggerFactory;
  * Tells a SIGKILL for want of memory from any other: only the control group knows, and only as a
  * count, so a kill is put down to memory when the count has grown since it was last asked.
  */
-final class MemoryWatch {
+public final class MemoryWatch {
   private static final Logger LOG = LoggerFactory.getLogger(MemoryWatch.class);
   private static final int SIGKILL = 9;
 
+  private final SandboxId id;
   private final LongSupplier oomKills;
   private final AtomicLong known = new AtomicLong();
 
@@ -28,17 +30,18 @@ final class MemoryWatch {
    *
    * @param oomKills asks how many processes of the sandbox were killed for want of memory
    */
-  MemoryWatch(LongSupplier oomKills) {
+  public MemoryWatch(SandboxId id, LongSupplier oomKills) {
+    this.id = id;
     this.oomKills = oomKills;
   }
 
   /** The program, whose last event tells when memory was what ended it. */
-  RunningProgram watch(RunningProgram program) {
+  public RunningProgram watch(RunningProgram program) {
     return new Watched(program);
   }
 
   /** The result, which tells when memory was what ended the session. */
-  EvalResult explain(EvalResult result) {
+  public EvalResult explain(EvalResult result) {
     String error = result.error();
     boolean killed = error.startsWith("SessionEnded:") && error.contains("SIGKILL");
     return killed && grown() ? result.withError(error + " (out of memory)") : result;
@@ -57,7 +60,11 @@ final class MemoryWatch {
   private boolean grown() {
     try {
       long now = oomKills.getAsLong();
-      return known.getAndAccumulate(now, Math::max) < now;
+      boolean more = known.getAndAccumulate(now, Math::max) < now;
+      if (more) {
+        LOG.info("event=out_of_memory id={} kills={}", id, now);
+      }
+      return more;
     } catch (ForkdException e) {
       // The sandbox is gone; that is told by itself.
       LOG.debug("event=usage_unknown reason=\"{}\"", e.getMessage());
