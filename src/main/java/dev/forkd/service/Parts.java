@@ -1,13 +1,16 @@
 package dev.forkd.service;
 
 import dev.forkd.engine.Engine;
+import dev.forkd.engine.Template;
 import dev.forkd.model.EngineName;
 import dev.forkd.model.Event;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.Network;
+import dev.forkd.model.Tag;
 import dev.forkd.store.Registry;
 import dev.forkd.store.SnapshotFiles;
+import dev.forkd.store.Terms;
 import java.time.InstantSource;
 import java.util.List;
 import java.util.Map;
@@ -70,6 +73,20 @@ public record Parts(
         .filter(name -> engine(name).preferred())
         .findFirst()
         .orElseGet(() -> able.isEmpty() ? EngineName.PROCESS : able.getFirst());
+  }
+
+  /** Writes down what the next daemon takes a template over by, if the engine keeps any for it. */
+  void keep(EngineName engine, Tag tag, Template template) {
+    if (engine(engine).keeps()) {
+      registry.template(tag, template.name());
+    }
+  }
+
+  /** Writes down what the next daemon takes sandboxes over with, if the engine keeps any for it. */
+  void keep(EngineName engine, List<Terms> terms) {
+    if (engine(engine).keeps()) {
+      registry.terms(terms);
+    }
   }
 
   private String available() {

@@ -192,7 +192,7 @@ final class Sandboxes {
       }
     }
     created(batch);
-    parts.registry().terms(batch.stream().map(Sandboxes::terms).toList());
+    parts.keep(batch.getFirst().row().engine(), batch.stream().map(Sandboxes::terms).toList());
     batch.forEach(this::hearEnd);
     return batch.stream().map(Sandbox::info).toList();
   }
@@ -232,7 +232,7 @@ final class Sandboxes {
     Sandbox.Running running = running(request.id());
     SandboxOptions now = running.options();
     running.lifetime().renew(request.ttl().orElse(now.ttl()), request.idle().orElse(now.idle()));
-    parts.registry().terms(List.of(terms(running)));
+    parts.keep(running.row().engine(), List.of(terms(running)));
     parts.registry().note(parts.event("sandbox.renewed", request.id().text(), ""));
     return get(request.id());
   }

@@ -260,7 +260,7 @@ final class Snapshots {
 
   private void install(Snapshot snapshot, WarmTemplate template) {
     snapshot.live = Optional.of(template);
-    parts.registry().template(snapshot.row.tag(), template.template().name());
+    parts.keep(snapshot.row.engine(), snapshot.row.tag(), template.template());
     template
         .template()
         .ended()

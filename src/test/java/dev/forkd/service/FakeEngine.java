@@ -30,6 +30,7 @@ public final class FakeEngine implements Engine {
   public static final String REPORT = "{\"python\":\"3.11.2\",\"numpy_version\":\"1.24.2\"}";
 
   private final EngineName name;
+  private volatile boolean keeps;
   private final List<FakeTemplate> templates = new CopyOnWriteArrayList<>();
   private final AtomicInteger warmUps = new AtomicInteger();
   private final AtomicInteger pids = new AtomicInteger(5_000_000); // beyond PID_MAX_LIMIT
@@ -91,6 +92,16 @@ public final class FakeEngine implements Engine {
 
   public boolean closed() {
     return closed;
+  }
+
+  /** From here on sandboxes outlive it. */
+  public void keep() {
+    keeps = true;
+  }
+
+  @Override
+  public boolean keeps() {
+    return keeps;
   }
 
   public List<FakeTemplate> templates() {

@@ -20,6 +20,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.stream.IntStream;
@@ -54,6 +55,17 @@ final class SandboxesTest {
 
   private SandboxInfo get(SandboxId id) {
     return service.forkd.handle(new Request.GetSandbox(id));
+  }
+
+  @Test
+  void nothingIsWrittenForANextDaemonByAnEngineThatKeepsNothing() {
+    SandboxId kept = service.fork("demo", 2).getFirst().id();
+    service.forkd.handle(new Request.Renew(kept, Optional.empty(), Optional.empty()));
+    assertThat(service.registry.terms()).isEmpty();
+    assertThat(service.registry.templates()).isEmpty();
+    service.engine.keep();
+    service.forkd.handle(new Request.Renew(kept, Optional.empty(), Optional.empty()));
+    assertThat(service.registry.terms()).containsOnlyKeys(kept);
   }
 
   private void destroy(SandboxId id) {
