@@ -56,33 +56,31 @@ static bool is_dots(const char *name) {
 }
 
 // An entry is a field of fields.
-static int put_nested(struct frame_writer *w, int directory, const char *name,
-                      const struct stat *st, struct error *e) {
-  cleanup_buffer struct buffer inner = {0};
-  struct frame_writer entry = frame_begin(&inner, 0, 0);
+static void put_listed(struct frame_writer *w, int directory, const char *name,
+                       const struct stat *st) {
+  cleanup_buffer struct buffer fields = {0};
+  struct frame_writer entry = frame_begin(&fields, 0, 0);
   put_text(&entry, K_NAME, name);
   put_entry(&entry, directory, name, st);
-  if (frame_end(&entry, e) < 0) return -1;
-  put_bytes(w, K_DATA, inner.bytes + FRAME_HEADER, inner.length - FRAME_HEADER);
-  return 0;
+  put_nested(w, K_DATA, &entry);
 }
 
-// 1 when there may be more than was put; -1 when memory ran out.
-static int put_entries(struct frame_writer *w, DIR *directory, int64_t skip, struct error *e) {
+// True when there may be more than was put. When memory ran out the frame cannot be ended.
+static bool put_entries(struct frame_writer *w, DIR *directory, int64_t skip) {
   struct dirent *entry;
   struct stat st;
   size_t bytes = 0;
   for (int n = 0; (entry = readdir(directory));) {
     if (is_dots(entry->d_name) || skip-- > 0) continue;
-    if (n == LIST_ENTRIES_MAX || bytes > LIST_BYTES_MAX) return 1;
+    if (n == LIST_ENTRIES_MAX || bytes > LIST_BYTES_MAX) return true;
     // One that is gone by now still counts, as nothing: who asks for the next page skips by number.
     if (fstatat(dirfd(directory), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
       st = (struct stat){0};
-    if (put_nested(w, dirfd(directory), entry->d_name, &st, e) < 0) return -1;
+    put_listed(w, dirfd(directory), entry->d_name, &st);
     bytes += ENTRY_COST + strlen(entry->d_name) + (S_ISLNK(st.st_mode) ? (size_t)st.st_size : 0);
     n++;
   }
-  return 0;
+  return false;
 }
 
 int path_list(struct connection *c, const struct frame *f, struct error *e) {
@@ -93,12 +91,8 @@ int path_list(struct connection *c, const struct frame *f, struct error *e) {
   DIR *directory = opendir(path);
   if (!directory) return FAIL_ERRNO(e, "listing %s", path);
   struct frame_writer w = frame_begin(&c->channel.output, F_DONE, f->id);
-  struct error reason;
-  int more = put_entries(&w, directory, skip, &reason);
-  put_int(&w, K_TRUNCATED, more > 0);
+  put_int(&w, K_TRUNCATED, put_entries(&w, directory, skip));
   closedir(directory);
-  // What was begun cannot be taken back: the frame is refused as one that is too large is.
-  w.failed |= more < 0;
   return frame_end(&w, e);
 }
 

@@ -106,6 +106,12 @@ void put_int(struct frame_writer *w, uint8_t key, int64_t value) {
   put_bytes(w, key, bytes, sizeof bytes);
 }
 
+void put_nested(struct frame_writer *w, uint8_t key, const struct frame_writer *inner) {
+  const struct buffer *fields = inner->out;
+  if (inner->failed) w->failed = true;
+  else put_bytes(w, key, fields->bytes + FRAME_HEADER, fields->length - FRAME_HEADER);
+}
+
 int frame_end(struct frame_writer *w, struct error *e) {
   size_t length = w->out->length - w->start;
   if (w->failed || length - 4 > FRAME_MAX) {

@@ -64,6 +64,8 @@ struct frame_writer frame_begin(struct buffer *out, uint8_t type, uint32_t id);
 void put_bytes(struct frame_writer *w, uint8_t key, const void *bytes, size_t n);
 void put_text(struct frame_writer *w, uint8_t key, const char *text);
 void put_int(struct frame_writer *w, uint8_t key, int64_t value);
+// The fields of another frame, which is not ended and alone in its buffer, as one value.
+void put_nested(struct frame_writer *w, uint8_t key, const struct frame_writer *inner);
 // Completes the frame. On failure nothing of it remains in the buffer.
 int frame_end(struct frame_writer *w, struct error *e);
 

@@ -97,8 +97,7 @@ static void put_template(struct frame_writer *w, const struct template *t) {
   struct frame_writer inner = frame_begin(&nested, 0, 0);
   put_text(&inner, K_NAME, t->spec.name);
   put_int(&inner, K_UID_BASE, t->spec.uid_base);
-  if (inner.failed) w->failed = true;
-  else put_bytes(w, K_TEMPLATE, nested.bytes + FRAME_HEADER, nested.length - FRAME_HEADER);
+  put_nested(w, K_TEMPLATE, &inner);
 }
 
 static void put_sandbox(struct frame_writer *w, const struct sandbox *s) {
@@ -107,8 +106,7 @@ static void put_sandbox(struct frame_writer *w, const struct sandbox *s) {
   put_text(&inner, K_NAME, s->name);
   put_text(&inner, K_TEMPLATE, s->template->spec.name);
   put_int(&inner, K_PID, s->pid);
-  if (inner.failed) w->failed = true;
-  else put_bytes(w, K_CHILD, nested.bytes + FRAME_HEADER, nested.length - FRAME_HEADER);
+  put_nested(w, K_CHILD, &inner);
 }
 
 static int check(const struct launcher *l, const struct frame *f, struct error *e) {

@@ -105,8 +105,7 @@ static void put_outcome(struct frame_writer *w, const char *name, const struct o
     put_int(&inner, K_PID, outcome->pid);
     if (outcome->runtime_pid > 0) put_int(&inner, K_RUNTIME_PID, outcome->runtime_pid);
   }
-  if (inner.failed) w->failed = true;
-  else put_bytes(w, K_OUTCOME, nested.bytes + FRAME_HEADER, nested.length - FRAME_HEADER);
+  put_nested(w, K_OUTCOME, &inner);
 }
 
 void reply_forked(struct launcher *l, const struct batch *b) {

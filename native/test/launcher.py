@@ -130,9 +130,9 @@ class Launcher:
         self.clients: List[Client] = []
         self.logs: Dict[int, bytearray] = collections.defaultdict(bytearray)
 
-    def hello(self) -> Dict[str, Any]:
+    def hello(self, more: Fields = ()) -> Dict[str, Any]:
         ident = self.open(L_HELLO, [(frames.VERSION, 1), (RUN_DIR, self.run_dir),
-                                    (INSTANCE, self.instance)])
+                                    (INSTANCE, self.instance), *more])
         return json.loads(self.expect(ident, L_WELCOME).text(frames.REPORT) or "")
 
     def open(self, kind: int, fields: Fields = ()) -> int:
