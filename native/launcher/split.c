@@ -37,8 +37,19 @@ static int add_link(const char *from, const char *to, struct error *e) {
   return symlink(target, to) < 0 ? FAIL_ERRNO(e, "copying the link %s", from) : 0;
 }
 
+static bool is_hidden(const struct family *f, const char *name) {
+  bool found = false;
+  for (char **at = f->spec.hidden; *at && !found; at++) found = !strcmp(*at + 1, name);
+  return found;
+}
+
+// What cannot be a part is an empty directory, and the log of the template says why.
 static int add_part(struct family *f, const char *from, const char *name, struct error *e) {
-  if (is_own(name) || split_is_needed(from) || strlen(name) >= sizeof f->parts->name) return 0;
+  if (is_own(name) || is_hidden(f, name)) return 0;
+  if (split_is_needed(from) || strlen(name) >= sizeof f->parts->name) {
+    dprintf(f->log, "forkd: /%s of the host is left out: something is mounted below it\n", name);
+    return 0;
+  }
   if (f->part_count == PARTS_MAX)
     return FAIL(e, ERR_EXHAUSTED, "the root has more than %d directories", PARTS_MAX);
   strcpy(f->parts[f->part_count++].name, name);

@@ -9,7 +9,8 @@ from typing import Iterator
 import frames
 import pytest
 from frames import Client
-from launcher import ROOTLESS, USER, Launcher, family, finish, launcher  # noqa: F401 (fixtures)
+from launcher import ROOTLESS, TEMPLATE_READY, USER, Launcher, finish
+from launcher import family, launcher  # noqa: F401 (fixtures)
 
 MIB = 1 << 20
 pytestmark = pytest.mark.skipif(not ROOTLESS, reason="FORKD_TEST_USER names no ordinary user")
@@ -94,3 +95,14 @@ def test_processes_are_counted_by_sandbox(family: Launcher, box: Client) -> None
     other = family.sandbox("sibling", pids_max=24)
     assert other.sh("sleep 0 & sleep 0 & wait; echo fine").stdout == b"fine\n"
     family.destroy("sibling")
+
+
+def test_what_cannot_be_shown_is_told(launcher: Launcher) -> None:  # noqa: F811
+    ident = launcher.open_template(hidden=["/root"])
+    launcher.expect(ident, TEMPLATE_READY)
+    # The machine's own mounts below /dev, /proc and /sys are every sandbox's own business.
+    told = {line.split()[1] for line in launcher.logs[ident].decode().splitlines()
+            if "left out" in line}
+    mounts = {line.split()[4].split("/")[1] for line in open("/proc/self/mountinfo")
+              if line.split()[4].count("/") > 1}
+    assert told == {"/" + name for name in mounts - {"proc", "sys", "dev", "tmp", "run", "root"}}
