@@ -48,81 +48,47 @@ public record SnapshotRow(
 
   /** This row after a warm-up. */
   public SnapshotRow warmed(String digest, long millis, String newReport) {
+    String lost = origin.branched() ? warning : "";
+    return with(SnapshotStatus.READY, digest, OptionalLong.of(millis), newReport, lost, origin);
+  }
+
+  /** This row as one that cannot be forked, for that reason. */
+  public SnapshotRow failed(String reason) {
+    return with(SnapshotStatus.FAILED, imageDigest, warmMs, report, reason, origin);
+  }
+
+  /** This row of a branch that is whole, with what it could not carry over. */
+  public SnapshotRow branched(String newReport, String lost, Origin newOrigin) {
+    return with(SnapshotStatus.READY, imageDigest, warmMs, newReport, lost, newOrigin);
+  }
+
+  /** This row of a branch whose sandbox stood still for so long. */
+  public SnapshotRow paused(long millis) {
+    return with(status, imageDigest, warmMs, report, warning, origin.paused(millis));
+  }
+
+  private SnapshotRow with(
+      SnapshotStatus newStatus,
+      String digest,
+      OptionalLong millis,
+      String newReport,
+      String newWarning,
+      Origin newOrigin) {
     return new SnapshotRow(
         tag,
         dir,
         createdAtUnix,
-        SnapshotStatus.READY,
+        newStatus,
         recipe,
         recipeName,
         warmScript,
         baseDir,
         engine,
         digest,
-        OptionalLong.of(millis),
+        millis,
         newReport,
-        origin.branched() ? warning : "",
-        origin,
-        marks);
-  }
-
-  /** This row as one that cannot be forked, for that reason. */
-  public SnapshotRow failed(String reason) {
-    return new SnapshotRow(
-        tag,
-        dir,
-        createdAtUnix,
-        SnapshotStatus.FAILED,
-        recipe,
-        recipeName,
-        warmScript,
-        baseDir,
-        engine,
-        imageDigest,
-        warmMs,
-        report,
-        reason,
-        origin,
-        marks);
-  }
-
-  /** This row of a branch that is whole, with what it could not carry over. */
-  public SnapshotRow branched(String newReport, String lost, Origin newOrigin) {
-    return new SnapshotRow(
-        tag,
-        dir,
-        createdAtUnix,
-        SnapshotStatus.READY,
-        recipe,
-        recipeName,
-        warmScript,
-        baseDir,
-        engine,
-        imageDigest,
-        warmMs,
-        newReport,
-        lost,
+        newWarning,
         newOrigin,
-        marks);
-  }
-
-  /** This row of a branch whose sandbox stood still for so long. */
-  public SnapshotRow paused(long millis) {
-    return new SnapshotRow(
-        tag,
-        dir,
-        createdAtUnix,
-        status,
-        recipe,
-        recipeName,
-        warmScript,
-        baseDir,
-        engine,
-        imageDigest,
-        warmMs,
-        report,
-        warning,
-        origin.paused(millis),
         marks);
   }
 
