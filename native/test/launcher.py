@@ -27,6 +27,8 @@ RUNTIME_DIR = HERE.parent.parent / "python"
 USER = int(os.environ.get("FORKD_TEST_USER", "0"))
 ROOTLESS = USER != 0
 FIRST_ID = USER or 700000  # what the root of a sandbox is to the host
+# A directory of the host: without root each at the top of "/" is a mount of a sandbox's own.
+OF_THE_HOST = "/work/" if ROOTLESS else "/work"
 if ROOTLESS:
     readable = tempfile.TemporaryDirectory(prefix="forkd-rootless-")
     os.chmod(readable.name, 0o755)

@@ -10,7 +10,7 @@ from typing import Dict, Iterator
 import frames
 import pytest
 from frames import Client
-from launcher import FIRST_ID, ROOTLESS, Launcher, comm, finish
+from launcher import FIRST_ID, OF_THE_HOST, ROOTLESS, Launcher, comm, finish
 from launcher import family  # noqa: F401 (fixture)
 from looking import Look, command, evaluation
 from looking import box, look  # noqa: F401 (fixtures)
@@ -124,7 +124,7 @@ def test_files_of_the_hosts_root_stay_closed(look: Look) -> None:
 def test_mounts_tell_nothing_about_the_host(look: Look, family: Launcher) -> None:  # noqa: F811
     for name in ("mountinfo", "mounts", "mountstats"):
         text = look("open('/proc/self/%s').read()" % name)
-        for word in ("/dev/vda", family.run_dir, family.instance, "/work/", "ext4"):
+        for word in ("/dev/vda", family.run_dir, family.instance, OF_THE_HOST, "ext4"):
             assert word not in text, (name, word)
     points = look("[l.split()[4] for l in open('/proc/self/mountinfo')]")
     assert points[0] == "/" and "/m" not in points and "/k" not in points
