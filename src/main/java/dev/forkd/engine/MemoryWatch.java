@@ -3,10 +3,10 @@ package dev.forkd.engine;
 import dev.forkd.model.EvalResult;
 import dev.forkd.model.ExitStatus;
 import dev.forkd.model.ForkdException;
+import dev.forkd.model.ForwardedProgram;
 import dev.forkd.model.ProgramEvent;
 import dev.forkd.model.RunningProgram;
 import dev.forkd.model.SandboxId;
-import dev.forkd.model.TerminalSize;
 import java.time.Duration;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongSupplier;
@@ -72,46 +72,14 @@ public final class MemoryWatch {
     }
   }
 
-  private final class Watched implements RunningProgram {
-    private final RunningProgram program;
-
+  private final class Watched extends ForwardedProgram {
     Watched(RunningProgram program) {
-      this.program = program;
-    }
-
-    @Override
-    public long pid() {
-      return program.pid();
+      super(program);
     }
 
     @Override
     public ProgramEvent next(Duration deadline) {
-      return explain(program.next(deadline));
-    }
-
-    @Override
-    public void write(byte[] bytes, int offset, int length) {
-      program.write(bytes, offset, length);
-    }
-
-    @Override
-    public void closeInput() {
-      program.closeInput();
-    }
-
-    @Override
-    public void signal(int number) {
-      program.signal(number);
-    }
-
-    @Override
-    public void resize(TerminalSize size) {
-      program.resize(size);
-    }
-
-    @Override
-    public void close() {
-      program.close();
+      return explain(super.next(deadline));
     }
   }
 }

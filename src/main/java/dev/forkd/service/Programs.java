@@ -2,12 +2,10 @@ package dev.forkd.service;
 
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
-import dev.forkd.model.ProgramEvent;
+import dev.forkd.model.ForwardedProgram;
 import dev.forkd.model.RunningProgram;
 import dev.forkd.model.SandboxId;
 import dev.forkd.model.StartedProgram;
-import dev.forkd.model.TerminalSize;
-import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
@@ -52,45 +50,14 @@ final class Programs {
     return programs.size();
   }
 
-  private final class Named implements RunningProgram {
+  private final class Named extends ForwardedProgram {
     private final String name;
-    private final RunningProgram program;
     private final Lifetime.Use use;
 
     Named(String name, RunningProgram program, Lifetime.Use use) {
+      super(program);
       this.name = name;
-      this.program = program;
       this.use = use;
-    }
-
-    @Override
-    public long pid() {
-      return program.pid();
-    }
-
-    @Override
-    public ProgramEvent next(Duration deadline) {
-      return program.next(deadline);
-    }
-
-    @Override
-    public void write(byte[] bytes, int offset, int length) {
-      program.write(bytes, offset, length);
-    }
-
-    @Override
-    public void closeInput() {
-      program.closeInput();
-    }
-
-    @Override
-    public void signal(int number) {
-      program.signal(number);
-    }
-
-    @Override
-    public void resize(TerminalSize size) {
-      program.resize(size);
     }
 
     @Override
@@ -98,7 +65,7 @@ final class Programs {
       if (programs.remove(name) != null) {
         use.close();
       }
-      program.close();
+      super.close();
     }
   }
 }
