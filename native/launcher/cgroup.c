@@ -12,7 +12,7 @@
 #include "../common/cleanup.h"
 #include "cgroup_ops.h"
 
-const char *const controller_names[C_COUNT] = {"memory", "pids", "cpu"};
+const char *const controller_names[C_COUNT] = {"memory", "pids", "cpu", "io"};
 
 static void warn(struct cgroups *all, const char *controller, const char *why) {
   size_t used = strlen(all->warning);
@@ -42,6 +42,28 @@ static void remove_stale(struct cgroups *all, int base) {
       remember_stale(all, entry->d_name);
   }
   closedir(dir);
+}
+
+static bool has_io_weight(const struct cgroups *all, int dir) {
+  for (const char *const *file = all->ops->io_files; *file; file++)
+    if (faccessat(dir, *file, F_OK, 0) == 0) return true;
+  return false;
+}
+
+// Weights need a scheduler of the kernel that not every one is built with.
+static void drop_io_without_weights(struct cgroups *all) {
+  if (all->base[C_IO] < 0 || has_io_weight(all, all->base[C_IO])) return;
+  close(all->base[C_IO]);
+  all->base[C_IO] = -1;
+  warn(all, controller_names[C_IO], "this kernel has no weights of it");
+}
+
+int cgroup_set_io(int dir, const struct cgroup_ops *ops, int64_t weight, struct error *e) {
+  char text[32];
+  snprintf(text, sizeof text, "%lld", (long long)(weight ? weight : IO_WEIGHT_USUAL));
+  for (const char *const *file = ops->io_files; *file; file++)
+    if (faccessat(dir, *file, F_OK, 0) == 0) return write_text(dir, *file, text, e);
+  return FAIL(e, ERR_UNSUPPORTED, "this kernel has no weights of io");
 }
 
 static void open_base(struct cgroups *all, enum controller c) {
@@ -91,6 +113,7 @@ void cgroups_attach(struct cgroups *all, const char *instance) {
     else warn(all, controller_names[c], "no such controller here");
   }
   if (all->ops == &cgroup_v2_ops) cgroup_v2_enable(all);
+  drop_io_without_weights(all);
 }
 
 void cgroups_close(struct cgroups *all) {
@@ -114,7 +137,8 @@ static int64_t limit_of(const struct limits *l, enum controller c) {
   switch (c) {
     case C_MEMORY: return l->memory_bytes;
     case C_PIDS: return l->pids_max;
-    default: return l->cpu_millis;
+    case C_CPU: return l->cpu_millis;
+    default: return l->io_weight;
   }
 }
 
@@ -130,7 +154,9 @@ static int set_limit(const struct cgroups *all, const struct cgroup *g, enum con
 }
 
 static bool has_any(const struct cgroup *g) {
-  return g->present[C_MEMORY] || g->present[C_PIDS] || g->present[C_CPU];
+  for (enum controller c = 0; c < C_COUNT; c++)
+    if (g->present[c]) return true;
+  return false;
 }
 
 static int create_one(struct cgroups *all, struct cgroup *g, enum controller c, int64_t value,

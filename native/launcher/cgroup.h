@@ -8,7 +8,7 @@
 
 #include "spec.h"
 
-enum controller { C_MEMORY, C_PIDS, C_CPU, C_COUNT };
+enum controller { C_MEMORY, C_PIDS, C_CPU, C_IO, C_COUNT };
 
 extern const char *const controller_names[C_COUNT];
 

@@ -7,6 +7,8 @@ struct cgroup_ops {
   const char *entry_file;   // takes "0"
   const char *oom_file, *oom_key;
   bool one_hierarchy;
+  // Files of the group that `dir` is of which one holds the weight of its io, NULL-terminated.
+  const char *const *io_files;
   // Sets one limit in the group that `dir` is; 0 = none.
   int (*set)(int dir, enum controller c, int64_t value, struct error *e);
 };
@@ -21,6 +23,9 @@ extern const struct cgroup_ops cgroup_v1_ops, cgroup_v2_ops;
 
 // Moves every process of a pid namespace, given its init, into the group that a directory is.
 int cgroup_move_namespace(int group, pid_t init, struct error *e);
+
+// Writes a weight of io (0 = the usual one) to the first of the files that the kernel has.
+int cgroup_set_io(int dir, const struct cgroup_ops *ops, int64_t weight, struct error *e);
 
 // One line of /proc/self/mountinfo that is a cgroup mount.
 struct cgroup_mount {

@@ -13,7 +13,7 @@ struct search {
 
 static bool visit(const struct cgroup_mount *m, void *arg) {
   struct search *s = arg;
-  const char *name = controller_names[s->controller];
+  const char *name = s->controller == C_IO ? "blkio" : controller_names[s->controller];
   if (strcmp(m->type, "cgroup") != 0 || !has_word(m->options, name)) return false;
   s->all->parent[s->controller] = cgroup_open_own(m, name);
   return s->all->parent[s->controller] >= 0;
@@ -46,6 +46,7 @@ static int set(int dir, enum controller c, int64_t value, struct error *e) {
     case C_PIDS:
       snprintf(text, sizeof text, "%lld", (long long)value);
       return write_text(dir, "pids.max", value ? text : "max", e);
+    case C_IO: return cgroup_set_io(dir, &cgroup_v1_ops, value, e);
     default:
       // The default period is 100 000 us, and 1000 millis are one core.
       snprintf(text, sizeof text, "%lld", value ? (long long)value * 100 : -1LL);
@@ -53,11 +54,14 @@ static int set(int dir, enum controller c, int64_t value, struct error *e) {
   }
 }
 
+static const char *const io_files[] = {"blkio.bfq.weight", "blkio.weight", NULL};
+
 const struct cgroup_ops cgroup_v1_ops = {
     .version = "v1",
     // Not cgroup.procs: moving a thread group waits for every CPU (10 ms seen), a task does not.
     .entry_file = "tasks",
     .oom_file = "memory.oom_control",
     .oom_key = "oom_kill ",
+    .io_files = io_files,
     .set = set,
 };

@@ -69,11 +69,14 @@ static int set(int dir, enum controller c, int64_t value, struct error *e) {
   switch (c) {
     case C_MEMORY: return set_memory(dir, value ? text : "max", e);
     case C_PIDS: return write_text(dir, "pids.max", value ? text : "max", e);
+    case C_IO: return cgroup_set_io(dir, &cgroup_v2_ops, value, e);
     default:
       snprintf(text, sizeof text, "%lld 100000", (long long)value * 100);
       return write_text(dir, "cpu.max", value ? text : "max 100000", e);
   }
 }
+
+static const char *const io_files[] = {"io.bfq.weight", "io.weight", NULL};
 
 const struct cgroup_ops cgroup_v2_ops = {
     .version = "v2",
@@ -81,5 +84,6 @@ const struct cgroup_ops cgroup_v2_ops = {
     .oom_file = "memory.events",
     .oom_key = "oom_kill ",
     .one_hierarchy = true,
+    .io_files = io_files,
     .set = set,
 };

@@ -42,7 +42,7 @@ static void escape(const char *text, char *out, size_t size) {
 void probe_report(const struct launcher *l, char *json, size_t size) {
   struct utsname names;
   struct error e;
-  char controllers[64] = "", warning[600];
+  char controllers[80] = "", warning[600];
   uname(&names);
   for (int c = 0; c < C_COUNT; c++) {
     size_t used = strlen(controllers);

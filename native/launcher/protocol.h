@@ -33,6 +33,7 @@ enum launcher_key {
   K_MEMORY_BYTES, K_PIDS_MAX, K_CPU_MILLIS, K_DISK_BYTES, K_TMP_BYTES, K_SHM_BYTES, K_TEMPLATE,
   K_CHILD, K_MACHINE_ID, K_OUTCOME, K_RUNTIME_PID, K_OOM_KILLS, K_RUNTIME_DIR, K_HOSTNAME,
   K_FRONT = 90, K_DELTA = 92, K_RESIDENT, K_WARM, K_OPEN_FILES, K_BUILD, K_SYSCALLS,
+  K_IO_WEIGHT,
 };
 
 // Of the name under which a zygote knows a fork that became the zygote of a branch: no sandbox can
@@ -46,6 +47,8 @@ enum {
   PATHS_MAX = 256,        // hidden, writable
   SYSCALLS_MAX = 64,
   OPEN_FILES_MAX = 65536,
+  IO_WEIGHT_MAX = 1000,   // of the kernel's BFQ scheduler; io.weight alone goes further
+  IO_WEIGHT_USUAL = 100,
   CHILDREN_MAX = 1024,    // of one L_FORK
   DEFAULT_TIMEOUT_MS = 60000,
   TIMEOUT_MAX_MS = 3600000,

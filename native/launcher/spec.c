@@ -25,7 +25,8 @@ static int get_flag(const struct frame *f, uint8_t key, bool *out, struct error 
 int limits_parse(const struct frame *f, struct limits *out, struct error *e) {
   if (frame_int(f, K_MEMORY_BYTES, 0, 0, INT64_MAX / 2, &out->memory_bytes, e) < 0) return -1;
   if (frame_int(f, K_PIDS_MAX, 0, 0, 4194304, &out->pids_max, e) < 0) return -1;
-  return frame_int(f, K_CPU_MILLIS, 0, 0, 1000000, &out->cpu_millis, e);
+  if (frame_int(f, K_CPU_MILLIS, 0, 0, 1000000, &out->cpu_millis, e) < 0) return -1;
+  return frame_int(f, K_IO_WEIGHT, 0, 0, IO_WEIGHT_MAX, &out->io_weight, e);
 }
 
 int file_limits_parse(const struct frame *f, struct file_limits *out, struct error *e) {

@@ -6,6 +6,7 @@
 
 struct limits {
   int64_t memory_bytes, pids_max, cpu_millis; // 0 = no limit
+  int64_t io_weight; // 1 to IO_WEIGHT_MAX against others; 0 = IO_WEIGHT_USUAL
 };
 
 struct layer {

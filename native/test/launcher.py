@@ -44,6 +44,7 @@ SANDBOX_ENDED, RUNTIME_LOST, TEMPLATE_ENDED = range(0xA5, 0xA8)
  OOM_KILLS, RUNTIME_DIR_KEY, HOSTNAME) = range(64, 86)
 FRONT_KEY = 90
 SYSCALLS_KEY = 97
+IO_WEIGHT = 98
 
 BYTES_COPIED = frames.BYTES
 
@@ -52,6 +53,7 @@ ENVIRONMENT = ["PATH=/usr/bin:/bin", "HOME=/root", "PYTHONPATH=/.forkd/python",
                "OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1"]
 HOST_LAYER = [{"path": "/"}]
 LIMITS = {"memory_bytes": MEMORY_BYTES, "pids_max": PIDS_MAX, "cpu_millis": CPU_MILLIS,
+          "io_weight": IO_WEIGHT,
           "disk_bytes": DISK_BYTES, "tmp_bytes": TMP_BYTES, "shm_bytes": SHM_BYTES,
           "timeout_ms": frames.TIMEOUT_MS}
 
@@ -126,6 +128,7 @@ class Launcher:
         os.chown(self.run_dir, uid, uid)
         self.process = subprocess.Popen([LAUNCHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         bufsize=0, user=uid, group=uid, extra_groups=[])
+        self.report: Dict[str, Any] = {}
         self.buffer = bytearray()
         self.kept: Dict[int, Deque[Frame]] = collections.defaultdict(collections.deque)
         self.ids = itertools.count(1)
@@ -308,7 +311,7 @@ def launcher() -> Iterator[Launcher]:
 def family() -> Iterator[Launcher]:
     """A launcher with a template `base`, shared by the tests of a module."""
     started = Launcher()
-    started.hello()
+    started.report = started.hello()
     started.template()
     yield started
     finish(started)

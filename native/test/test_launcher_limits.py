@@ -9,8 +9,8 @@ from typing import Any, List
 import frames
 import pytest
 from frames import AgentError, Client
-from launcher import (CPU_MILLIS, L_LIMIT, MEMORY_BYTES, OOM_KILLS, PIDS_MAX, RUNTIME_LOST,
-                      RUNTIME_PID, SANDBOX_ENDED, Launcher, cgroup_directories)
+from launcher import (CPU_MILLIS, IO_WEIGHT, L_LIMIT, MEMORY_BYTES, OOM_KILLS, PIDS_MAX,
+                      RUNTIME_LOST, SANDBOX_ENDED, Launcher, cgroup_directories)
 from launcher import family  # noqa: F401 (fixture)
 
 MIB = 1 << 20
@@ -88,6 +88,27 @@ def test_cpu(family: Launcher) -> None:  # noqa: F811
     result = client.run(["/usr/bin/python3", "-c", code])
     assert 0.1 < float(result.stdout) / (result.duration_us / 1e6) < 0.3, "about 20 %"
     family.destroy("slow")
+
+
+def io_weights(launcher: Launcher, name: str) -> List[str]:
+    files = ("blkio.bfq.weight", "blkio.weight", "io.bfq.weight", "io.weight")
+    found = (os.path.join(path, file) for path in groups(launcher, name) for file in files)
+    return [open(path).read().split()[-1] for path in found if os.path.exists(path)]
+
+
+def test_io_weight(family: Launcher) -> None:  # noqa: F811
+    if "io" not in family.report["controllers"]:
+        pytest.skip("no io controller with weights: " + family.report["warning"])
+    family.fork(["heavy"], io_weight=700)
+    assert io_weights(family, "heavy") == ["700"]
+    fields = [(frames.NAME, "heavy"), (IO_WEIGHT, 40)]
+    family.expect(family.open(L_LIMIT, fields), frames.DONE)
+    assert io_weights(family, "heavy") == ["40"]
+    family.expect(family.open(L_LIMIT, [(frames.NAME, "heavy")]), frames.DONE)
+    assert io_weights(family, "heavy") == ["100"], "what a group has that nobody has set"
+    with pytest.raises(AgentError, match="field|range|1001"):
+        family.fork(["heavier"], io_weight=1001)
+    family.destroy("heavy")
 
 
 def test_limits_can_be_changed(family: Launcher) -> None:  # noqa: F811

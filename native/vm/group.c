@@ -18,17 +18,18 @@ static void open_all(struct cgroups *all, const char *instance) {
   cgroups_attach(all, name);
 }
 
-// "NAME:BYTES:MILLIS", 0 = no limit.
+// "NAME:BYTES:MILLIS:WEIGHT", 0 = no limit.
 static int parse(const char *text, char *name, size_t size, struct limits *limits,
                  struct error *e) {
-  long long bytes, millis;
+  long long bytes, millis, weight;
   const char *colon = strchr(text, ':');
   size_t length = colon ? (size_t)(colon - text) : 0;
-  if (length == 0 || length >= size || sscanf(colon, ":%lld:%lld", &bytes, &millis) != 2 ||
-      bytes < 0 || millis < 0)
-    return FAIL(e, ERR_INVALID, "not NAME:BYTES:MILLIS: %s", text);
+  if (length == 0 || length >= size ||
+      sscanf(colon, ":%lld:%lld:%lld", &bytes, &millis, &weight) != 3 || bytes < 0 || millis < 0 ||
+      weight < 0 || weight > IO_WEIGHT_MAX)
+    return FAIL(e, ERR_INVALID, "not NAME:BYTES:MILLIS:WEIGHT: %s", text);
   snprintf(name, size, "%.*s", (int)length, text);
-  *limits = (struct limits){.memory_bytes = bytes, .cpu_millis = millis};
+  *limits = (struct limits){.memory_bytes = bytes, .cpu_millis = millis, .io_weight = weight};
   return check_name("a group", name, e);
 }
 

@@ -1,6 +1,6 @@
 // Runs QEMU for the vm engine with no more rights than it needs.
 //
-//   forkd-vm run UID GID [kvm] [group=INSTANCE:NAME:BYTES:MILLIS] [FD=r:PATH | FD=w:PATH |
+//   forkd-vm run UID GID [kvm] [group=INSTANCE:NAME:BYTES:MILLIS:WEIGHT] [FD=r:PATH | FD=w:PATH |
 //                FD=a:PATH | FD=c:PATH | FD=n:NETWORK | FD=l:PATH]... -- PROGRAM ARGS...
 //   forkd-vm groups INSTANCE
 //   forkd-vm tsc

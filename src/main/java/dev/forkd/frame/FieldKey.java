@@ -74,6 +74,7 @@ public final class FieldKey {
   public static final int OPEN_FILES = 95;
   public static final int BUILD = 96;
   public static final int SYSCALLS = 97;
+  public static final int IO_WEIGHT = 98;
 
   private FieldKey() {}
 }

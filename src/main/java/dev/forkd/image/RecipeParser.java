@@ -283,7 +283,16 @@ public final class RecipeParser {
     }
     Section limits =
         new Section(
-            "limits", node.get(), "memory", "pids", "cpus", "disk", "tmp", "shm", "open_files");
+            "limits",
+            node.get(),
+            "memory",
+            "pids",
+            "cpus",
+            "disk",
+            "tmp",
+            "shm",
+            "open_files",
+            "io_weight");
     Limits usual = Limits.DEFAULT;
     try {
       return new Limits(
@@ -293,7 +302,8 @@ public final class RecipeParser {
           limit(limits, "disk", Quantity::bytes, usual.diskBytes()),
           limit(limits, "tmp", Quantity::bytes, usual.tmpBytes()),
           limit(limits, "shm", Quantity::bytes, usual.shmBytes()),
-          limit(limits, "open_files", Section::integerOf, usual.openFiles()));
+          limit(limits, "open_files", Section::integerOf, usual.openFiles()),
+          limit(limits, "io_weight", Section::integerOf, usual.ioWeight()));
     } catch (ForkdException tooSmall) {
       String message = tooSmall.failure().message();
       throw message.startsWith("recipe ") ? tooSmall : YamlReader.at(limits.line(), message);

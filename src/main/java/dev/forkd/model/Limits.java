@@ -10,6 +10,7 @@ package dev.forkd.model;
  * @param tmpBytes /tmp
  * @param shmBytes /dev/shm
  * @param openFiles descriptors of each process; 0 = 65536, or what the host allows
+ * @param ioWeight share of a busy disk against other sandboxes, 1 to 1000; 0 = 100
  */
 public record Limits(
     long memoryBytes,
@@ -18,11 +19,14 @@ public record Limits(
     long diskBytes,
     long tmpBytes,
     long shmBytes,
-    long openFiles) {
+    long openFiles,
+    long ioWeight) {
+  private static final long MAX_IO_WEIGHT = 1000;
   private static final long MIB = 1 << 20;
 
   /** What a recipe gets that says nothing. */
-  public static final Limits DEFAULT = new Limits(0, 1024, 0, 1024 * MIB, 512 * MIB, 64 * MIB, 0);
+  public static final Limits DEFAULT =
+      new Limits(0, 1024, 0, 1024 * MIB, 512 * MIB, 64 * MIB, 0, 0);
 
   public Limits {
     check("memory", memoryBytes, 4 * MIB);
@@ -32,6 +36,10 @@ public record Limits(
     check("tmp", tmpBytes, MIB);
     check("shm", shmBytes, MIB);
     check("open_files", openFiles, 64);
+    if (ioWeight < 0 || ioWeight > MAX_IO_WEIGHT) {
+      throw new ForkdException(
+          FailureKind.INVALID, "limit io_weight is " + ioWeight + "; it is 1 to 1000");
+    }
   }
 
   private static void check(String name, long value, long least) {
@@ -43,11 +51,12 @@ public record Limits(
 
   /** These limits with another memory limit. */
   public Limits withMemoryBytes(long bytes) {
-    return new Limits(bytes, pids, cpuMillis, diskBytes, tmpBytes, shmBytes, openFiles);
+    return new Limits(bytes, pids, cpuMillis, diskBytes, tmpBytes, shmBytes, openFiles, ioWeight);
   }
 
   /** These limits with another one of open files. */
   public Limits withOpenFiles(long number) {
-    return new Limits(memoryBytes, pids, cpuMillis, diskBytes, tmpBytes, shmBytes, number);
+    return new Limits(
+        memoryBytes, pids, cpuMillis, diskBytes, tmpBytes, shmBytes, number, ioWeight);
   }
 }

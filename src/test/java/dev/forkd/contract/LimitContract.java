@@ -35,7 +35,7 @@ public interface LimitContract extends Contract {
     Assumptions.assumeTrue(
         bench().engine().capabilities().pidsLimit(), "this host has no pids controller");
     Limits d = Limits.DEFAULT;
-    Guest guest = limited(new Limits(0, 24, 0, d.diskBytes(), d.tmpBytes(), d.shmBytes(), 0));
+    Guest guest = limited(new Limits(0, 24, 0, d.diskBytes(), d.tmpBytes(), d.shmBytes(), 0, 0));
     String bomb =
         """
         import os, time
@@ -55,7 +55,7 @@ public interface LimitContract extends Contract {
 
   @Test
   default void diskTmpAndShmAreLimited() {
-    Limits limits = new Limits(0, 0, 0, 8 * MIB, 4 * MIB, 2 * MIB, 0);
+    Limits limits = new Limits(0, 0, 0, 8 * MIB, 4 * MIB, 2 * MIB, 0, 0);
     Guest guest = limited(limits);
     for (String file : List.of("/opt/x", "/tmp/x", "/dev/shm/x")) {
       Ran ran = Bench.sh(guest, "head -c 20000000 /dev/zero > " + file);

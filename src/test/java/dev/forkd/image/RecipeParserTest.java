@@ -59,6 +59,7 @@ class RecipeParserTest {
         memory: 512MiB
         pids: 100
         open_files: 200
+        io_weight: 300
         cpus: 1.5
         disk: 2 GiB
         tmp: 0
@@ -108,7 +109,7 @@ class RecipeParserTest {
                     new Recipe.Hooks("a()\n", "b()", Duration.ofSeconds(2))),
                 "/opt/full",
                 Map.of("PLAIN", "text", "NUMBER", "1.50", "FLAG", "true", "EMPTY", ""),
-                new Limits(512L << 20, 100, 1500, 2L << 30, 0, 1 << 20, 200),
+                new Limits(512L << 20, 100, 1500, 2L << 30, 0, 1 << 20, 200, 300),
                 new SystemCalls(List.of("ptrace", "kcmp")),
                 NetworkPolicy.NONE,
                 4,

@@ -47,7 +47,7 @@ record Host(Map<String, String> facts, Set<String> controllers) {
 
   /** Controllers without which limits are held by rlimits of each process, or not at all. */
   Set<String> missing() {
-    Set<String> missing = new TreeSet<>(Set.of("memory", "pids", "cpu"));
+    Set<String> missing = new TreeSet<>(Set.of("memory", "pids", "cpu", "io"));
     missing.removeAll(controllers);
     return missing;
   }

@@ -66,6 +66,7 @@ final class TemplateFields {
         .integer(FieldKey.MEMORY_BYTES, limits.memoryBytes())
         .integer(FieldKey.PIDS_MAX, limits.pids())
         .integer(FieldKey.CPU_MILLIS, limits.cpuMillis())
+        .integer(FieldKey.IO_WEIGHT, limits.ioWeight())
         .integer(FieldKey.DISK_BYTES, limits.diskBytes())
         .integer(FieldKey.TMP_BYTES, limits.tmpBytes())
         .integer(FieldKey.SHM_BYTES, limits.shmBytes())

@@ -50,9 +50,10 @@ record Groups(String instance, Map<String, Path> bases) {
     long bytes = bases.containsKey("memory") ? ((long) machine.memoryMib() << 20) + BESIDE_RAM : 0;
     long millis =
         bases.containsKey("cpu") && limits.cpuMillis() > 0 ? limits.cpuMillis() + BESIDE_CPUS : 0;
-    return bytes == 0 && millis == 0
+    long weight = bases.containsKey("io") ? limits.ioWeight() : 0;
+    return bytes == 0 && millis == 0 && weight == 0
         ? Optional.empty()
-        : Optional.of("group=%s:%s:%d:%d".formatted(instance, name, bytes, millis));
+        : Optional.of("group=%s:%s:%d:%d:%d".formatted(instance, name, bytes, millis, weight));
   }
 
   /** Removes those of a machine that has ended. */

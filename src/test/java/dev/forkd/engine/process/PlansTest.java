@@ -82,12 +82,13 @@ class PlansTest {
     for (int i = 0; i < 1_000; i++) {
       children.add(new ForkPlan.Child(SandboxId.of(1, i), "0".repeat(32)));
     }
-    Limits limits = new Limits(4 << 20, 5, 10, 1 << 20, 2 << 20, 3 << 20, 0);
+    Limits limits = new Limits(4 << 20, 5, 10, 1 << 20, 2 << 20, 3 << 20, 0, 70);
     Fields fields = TemplateFields.fork("t", new ForkPlan(children, limits, Duration.ofSeconds(3)));
     assertThat(fields.nested(FieldKey.CHILD)).hasSize(1_000);
     assertThat(fields.nested(FieldKey.CHILD).getLast().text(FieldKey.HOSTNAME))
         .isEqualTo("sb-1-03e7");
     assertThat(fields.integer(FieldKey.SHM_BYTES, 0, 0, 1L << 40)).isEqualTo(3 << 20);
+    assertThat(fields.integer(FieldKey.IO_WEIGHT, 0, 0, 1_000)).isEqualTo(70);
     assertThat(fields.integer(FieldKey.TIMEOUT_MS, 0, 0, 9_999)).isEqualTo(3_000);
   }
 

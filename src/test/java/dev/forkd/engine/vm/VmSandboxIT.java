@@ -51,7 +51,9 @@ import org.junit.jupiter.api.io.TempDir;
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 class VmSandboxIT {
   private static final long MIB = 1 << 20;
-  private static final Limits LIMITS = new Limits(0, 1024, 2000, 32 * MIB, 16 * MIB, 16 * MIB, 0);
+  private static final long IO_WEIGHT = 250;
+  private static final Limits LIMITS =
+      new Limits(0, 1024, 2000, 32 * MIB, 16 * MIB, 16 * MIB, 0, IO_WEIGHT);
   private static final Duration LONG = Duration.ofSeconds(60);
   private static final String SERVER =
       """
@@ -256,9 +258,22 @@ class VmSandboxIT {
       String own = Files.readString(Path.of("/proc/" + guest.pid() + "/cgroup"));
       assertThat(own).contains(bases.get("memory").getFileName() + "/" + id);
     }
+    if (bases.containsKey("io")) {
+      assertThat(ioWeight(bases.get("io").resolve(id))).endsWith(" " + IO_WEIGHT);
+    }
     String status = Files.readString(Path.of("/proc/" + guest.pid() + "/status"));
     assertThat(status).containsPattern("Uid:\t20\\d{8}").containsPattern("NoNewPrivs:\t1");
     assertThat(status).containsPattern("Seccomp:\t2").containsPattern("CapEff:\t0{16}");
+  }
+
+  /** As the kernel tells it, with a word before it or none. */
+  private static String ioWeight(Path group) throws IOException {
+    for (String file : List.of("blkio.bfq.weight", "blkio.weight", "io.bfq.weight", "io.weight")) {
+      if (Files.exists(group.resolve(file))) {
+        return " " + Files.readString(group.resolve(file)).strip();
+      }
+    }
+    throw new AssertionError("no weight in " + group);
   }
 
   /** What runs by KVM is nobody, and /dev/kvm belongs to root or to a group. */
