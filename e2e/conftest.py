@@ -15,6 +15,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import host  # noqa: E402
+from name_server import NameServer  # noqa: E402
 from rest import Rest  # noqa: E402
 
 HOME = Path(__file__).resolve().parent.parent
@@ -65,6 +66,7 @@ class Installation:
         }
         self.socket = self.run_dir / "forkd.sock"
         self.rest = Rest(str(self.socket))
+        self.names: "NameServer | None" = None
         self.process: "subprocess.Popen[bytes] | None" = None
 
     def command(self, *args: str, **more) -> "subprocess.CompletedProcess[bytes]":

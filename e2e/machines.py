@@ -12,6 +12,7 @@ from typing import Dict, Iterator, List
 import host
 import pytest
 from conftest import HOME, Installation
+from name_server import NameServer
 from rest import Rest
 
 TREE = Path(os.environ.get("FORKD_VM_CACHE", HOME / "target/vm-cache")) / "numpy-tree"
@@ -60,7 +61,8 @@ def daemon() -> Iterator[Installation]:
     directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-"))
     installed = Installation(directory)
     installed.rest = Rest(str(installed.socket), 600)
-    installed.start()
+    installed.names = NameServer()
+    installed.start("--bind", "none", "--name-servers", installed.names.address)
     try:
         reply = installed.rest.ok("POST", "/v1/snapshots", recipe("vm-e2e", pool=1))
         assert reply["engine"] == "vm"

@@ -7,7 +7,8 @@ import time
 import warnings
 
 import host
-from machines import machines  # noqa: F401 (a fixture)
+from machines import machines, recipe  # noqa: F401 (a fixture)
+from test_names import OTHER, PUBLIC, allow, fetch, machine, refused
 
 
 def test_a_machine_is_reached_at_its_address_in_a_network_that_ip_netns_knows(machines):
@@ -27,6 +28,23 @@ def test_a_machine_is_reached_at_its_address_in_a_network_that_ip_netns_knows(ma
     for sandbox in (one, two):
         rest.kill(sandbox["id"])
     assert one["netns"] not in host.network_namespaces()
+
+
+def test_a_name_may_move_while_the_machine_runs(machines):  # noqa: F811
+    rest = machines.rest
+    rest.ok("POST", "/v1/snapshots", recipe("vm-names", network="nat"))
+    sandbox = rest.fork("vm-names")[0]["id"]
+    machines.names.addresses = {"moves.test": [PUBLIC], "other.test": [OTHER]}
+    allow(rest, sandbox, "moves.test:80")
+    with machine():
+        assert fetch(rest, sandbox, "moves.test") == "from " + PUBLIC
+        assert fetch(rest, sandbox, "other.test") == "no name"
+        names = list(machines.names.asked)
+        machines.names.addresses["moves.test"] = [OTHER]
+        assert fetch(rest, sandbox, "moves.test") == "from " + OTHER
+    assert "other.test" not in names and "other.test udp 53" in refused(rest, sandbox)
+    rest.kill(sandbox)
+    rest.ok("DELETE", "/v1/snapshots/vm-names")
 
 
 def test_the_pool_hands_out_machines_that_stood_still(machines):

@@ -65,7 +65,7 @@ static int open_listener(const char *address, uint16_t port, struct error *e) {
 }
 
 // The listener is bound and the network entered: nothing that needs a privilege is left to do.
-static int become_nobody(struct error *e) {
+int become_nobody(struct error *e) {
   if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
       setresuid(NOBODY, NOBODY, NOBODY) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
     return FAIL_ERRNO(e, "giving up privileges");

@@ -7,6 +7,7 @@
 //   forkd-net unplug PID
 //   forkd-net rules NAME            (what is let through on stdin: see rules.c)
 //   forkd-net refused NAME
+//   forkd-net questions NAME        (of names, to the daemon: see questions.c)
 //   forkd-net forward NAME ADDRESS PORT TARGET
 #include <stdio.h>
 #include <string.h>
@@ -22,9 +23,11 @@ static int dispatch(int argc, char **argv, struct error *e) {
   if (strcmp(verb, "unplug") == 0 && argc == 3) return unplug(argv[2], e);
   if (strcmp(verb, "rules") == 0 && argc == 3) return rules_replace(argv[2], e);
   if (strcmp(verb, "refused") == 0 && argc == 3) return rules_refused(argv[2], e);
+  if (strcmp(verb, "questions") == 0 && argc == 3) return questions(argv[2], e);
   if (strcmp(verb, "forward") == 0 && argc == 6)
     return forward(argv[2], argv[3], argv[4], argv[5], e);
-  return FAIL(e, ERR_INVALID, "add, remove, sweep, plug, unplug, rules, refused or forward?");
+  return FAIL(e, ERR_INVALID,
+              "add, remove, sweep, plug, unplug, rules, refused, questions or forward?");
 }
 
 int main(int argc, char **argv) {

@@ -85,6 +85,15 @@ static int loopback_only(struct error *e) {
   return fd < 0 ? FAIL_ERRNO(e, "a socket") : raise_device(fd, "lo", e);
 }
 
+// What is beyond a sandbox speaks IPv4 alone: no rule is written for another one, and devices that
+// are made later have no address of it. In the namespace that this process has just made.
+static int without_ipv6(struct error *e) {
+  const char *const path = "/proc/sys/net/ipv6/conf/default/disable_ipv6";
+  cleanup_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return 0; // a kernel that has none
+  return fd < 0 || write(fd, "1", 1) != 1 ? FAIL_ERRNO(e, "writing %s", path) : 0;
+}
+
 // In the namespace that this process has just made.
 static int furnish(struct error *e) {
   struct ifreq r = {.ifr_name = "tap0", .ifr_hwaddr = {.sa_family = ARPHRD_ETHER}};
@@ -187,8 +196,8 @@ int net_add(const char *records, const char *kind, const char *card, struct erro
   snprintf(name, sizeof name, PREFIX "%d", k);
   snprintf(mine, sizeof mine, "%s/%s", records, name);
   if (host < 0 || unshare(CLONE_NEWNET) < 0) return FAIL_ERRNO(e, "a network namespace");
-  if ((tap ? furnish(e) : loopback_only(e)) < 0 || (nat && forwarding_on(e) < 0) ||
-      record(mine, e) < 0)
+  if (without_ipv6(e) < 0 || (tap ? furnish(e) : loopback_only(e)) < 0 ||
+      (nat && forwarding_on(e) < 0) || record(mine, e) < 0)
     return -1;
   struct error ignored;
   if (publish(name, e) < 0) {

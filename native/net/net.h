@@ -46,6 +46,15 @@ int rules_refused(const char *name, struct error *e);
 int forward(const char *name, const char *address, const char *port, const char *target,
             struct error *e);
 
+// In front of what is left to do without a privilege: nobody, and for good.
+int become_nobody(struct error *e);
+
+// questions.c ------------------------------------------------------------------------------------
+
+// Passes what the sandbox asks of the name server at 10.42.0.1 to stdout and answers it from stdin,
+// until that ends.
+int questions(const char *name, struct error *e);
+
 // uplink.c ---------------------------------------------------------------------------------------
 
 // Connects a network of that name and number with the outside.

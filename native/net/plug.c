@@ -46,6 +46,7 @@ int plug(const char *name, const char *pid, struct error *e) {
   snprintf(text, sizeof text,
            "link add eth0 address 02:66:6b:64:00:02 type veth peer name veth0"
            " address 02:66:6b:64:00:01 netns %s\n"
+           "link set eth0 addrgenmode none\n"
            "addr add 10.42.0.2/24 dev eth0\nlink set eth0 up\n"
            "route add default via 10.42.0.1\n",
            name);

@@ -37,8 +37,9 @@ int uplink_add(const char *name, int number, struct error *e) {
   int net = number >> 6, host = (number & 63) * 4;
   snprintf(pair, sizeof pair,
            "link add forkd-v%d type veth peer name up0 netns %s\n"
+           "link set forkd-v%d addrgenmode none\n"
            "addr add 10.43.%d.%d/30 dev forkd-v%d\nlink set forkd-v%d up\n",
-           number, name, net, host + 1, number, number);
+           number, name, number, net, host + 1, number, number);
   snprintf(rest, sizeof rest,
            "addr add 10.43.%d.%d/30 dev up0\nlink set up0 up\nroute add default via 10.43.%d.%d\n",
            net, host + 2, net, host + 1);

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import select
 import socket
 import subprocess
 import sys
@@ -109,6 +110,99 @@ def test_nobody_reaches_the_host_or_a_sibling(base: Launcher, records: Path, out
         listener.settimeout(0.2)
         with pytest.raises(socket.timeout):
             listener.accept()
+
+
+LISTEN_IPV6 = """
+import socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.bind(("::", 9)); print("up", flush=True); print(s.recv(99), flush=True)
+"""
+
+
+def test_nothing_beyond_a_sandbox_speaks_ipv6(base: Launcher, records: Path) -> None:
+    box = Plugged(base, records, "nat")
+    number = box.network.rpartition("-")[2]
+    enter = ["/usr/sbin/ip", "netns", "exec", box.network]
+    for where, device in ((enter, "veth0"), (enter, "up0"), ([], "forkd-v" + number)):
+        shown = subprocess.run([*where, "/usr/sbin/ip", "-6", "addr", "show", "dev", device],
+                               capture_output=True, text=True, check=True)
+        assert "inet6" not in shown.stdout, device
+    assert box.python("print(open('/proc/net/if_inet6').read())").split()[-1] == "lo"
+    with subprocess.Popen([*enter, sys.executable, "-c", LISTEN_IPV6],
+                          stdout=subprocess.PIPE) as listener:
+        assert listener.stdout is not None and listener.stdout.readline() == b"up\n"
+        # The address that veth0 would give itself, and every machine on the link.
+        for address in ("fe80::66:6bff:fe64:1", "ff02::1", "ff02::2"):
+            assert box.python(
+                "import socket\n"
+                "s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)\n"
+                "try: s.sendto(b'x', (%r, 9, 0, socket.if_nametoindex('eth0'))); print('sent')\n"
+                "except OSError as e: print(type(e).__name__)" % address) == "OSError"
+        assert not select.select([listener.stdout], [], [], 0.3)[0]
+        listener.kill()
+
+
+@contextmanager
+def name_server(network: str) -> "Iterator[subprocess.Popen[bytes]]":
+    process = subprocess.Popen([NET, "questions", network], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, bufsize=0)
+    assert process.stdout is not None and process.stdin is not None
+    assert process.stdout.read(4) == bytes(4)
+    yield process
+    process.stdin.close()
+    assert process.wait(10) == 0
+    process.stdout.close()
+
+
+ASK = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(5)
+s.sendto(%r, ("10.42.0.1", 53))
+print(s.recv(9999))
+"""
+
+
+def test_questions_reach_the_daemon_and_answers_the_asker(base: Launcher, records: Path) -> None:
+    box = Plugged(base, records, "nat")
+    with name_server(box.network) as server:
+        assert server.stdin is not None and server.stdout is not None
+        runs = [box.client.start(["/usr/bin/python3", "-c", ASK % word]) for word in (b"a", b"b")]
+        asked = [server.stdout.read(5) for _ in runs]
+        assert sorted(message[4:] for message in asked) == [b"a", b"b"]
+        for message in asked:
+            answer = 3000 * message[4:]
+            packet = len(answer).to_bytes(2, "big") + message[2:4] + answer
+            server.stdin.write(packet[:1000])
+            server.stdin.write(packet[1000:])
+        for run, word in zip(runs, ("a", "b")):
+            assert box.client.finish(run).stdout.decode().strip() == "b'%s'" % (3000 * word)
+
+
+def test_a_flood_of_questions_is_dropped(base: Launcher, records: Path) -> None:
+    box = Plugged(base, records, "nat")
+    with name_server(box.network) as server:
+        assert server.stdin is not None and server.stdout is not None
+        box.python("import socket\n"
+                   "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                   "for n in list(range(1200, 1300)) * 100:\n"
+                   "    try: s.sendto(bytes(n), ('10.42.0.1', 53))\n"
+                   "    except OSError: pass")
+        os.set_blocking(server.stdout.fileno(), False)
+        left = server.stdout.read(1 << 20)
+        assert left is not None and 0 < len(left) <= 65536
+        while left:
+            length = int.from_bytes(left[:2], "big")
+            assert 1200 <= length <= 1232 and left[4:4 + length] == bytes(length)
+            left = left[4 + length:]
+        os.set_blocking(server.stdout.fileno(), True)
+        run = box.client.start(["/usr/bin/python3", "-c", ASK % b"later"])
+        while True:
+            head = server.stdout.read(4)
+            if server.stdout.read(int.from_bytes(head[:2], "big")) == b"later":
+                break
+        server.stdin.write(b"\x00\x02" + head[2:4] + b"ok")
+        assert box.client.finish(run).stdout == b"b'ok'\n"
 
 
 def test_a_list_allows_what_it_names_and_can_change(

@@ -31,6 +31,7 @@ import dev.forkd.model.RootImage;
 import dev.forkd.service.Forkd;
 import dev.forkd.service.Images;
 import dev.forkd.service.Parts;
+import dev.forkd.service.Resolver;
 import dev.forkd.store.Registry;
 import dev.forkd.store.SnapshotFiles;
 import dev.forkd.store.StateDirectory;
@@ -246,6 +247,7 @@ public final class Main {
           wiring.version(),
           config.branchConcurrency(),
           config.memoryBudgetMib(),
+          Resolver.of(config.nameServers()),
           directory.instance());
     }
 

@@ -84,6 +84,14 @@ final class Serve implements Callable<Integer> {
   private String memoryBudget = "";
 
   @Option(
+      names = "--name-servers",
+      paramLabel = "ADDRESS[:PORT],...",
+      description =
+          "Asked for the names in `allow` of a recipe; default those of the host"
+              + " [FORKD_NAME_SERVERS].")
+  private String nameServers = "";
+
+  @Option(
       names = "--adopt-grace",
       paramLabel = "SECONDS",
       description =
@@ -125,6 +133,7 @@ final class Serve implements Callable<Integer> {
             auditLog(or(auditLog, "FORKD_AUDIT_LOG", "")),
             count("--branch-concurrency", or(branchConcurrency, "FORKD_BRANCH_CONCURRENCY", "4")),
             mebibytes(or(memoryBudget, "FORKD_MEMORY_BUDGET", "0")),
+            or(nameServers, "FORKD_NAME_SERVERS", ""),
             grace(or(adoptGrace, "FORKD_ADOPT_GRACE", "0")),
             keeps(or(onStop, "FORKD_ON_STOP", "end")));
     if (config.keepOnStop() && config.adoptGrace().isZero()) {

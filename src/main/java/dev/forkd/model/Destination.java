@@ -7,9 +7,9 @@ import java.util.regex.Pattern;
 
 /**
  * Something that a sandbox may reach: {@code HOST[:PORT[-PORT]][/tcp|/udp]}, where HOST is a name,
- * an IPv4 address, or {@code ADDRESS/BITS}.
+ * an IPv4 address, {@code ADDRESS/BITS}, or {@code *.NAME} for all names below one.
  *
- * @param host a name or an address
+ * @param host a name, a pattern of names or an address
  * @param bits of the address that count; 32 for a name
  * @param ports empty = all of every protocol
  * @param protocol of the ports
@@ -18,9 +18,10 @@ import java.util.regex.Pattern;
 public record Destination(String host, int bits, Optional<Ports> ports, Protocol protocol) {
   private static final Pattern FORM =
       Pattern.compile(
-          "([A-Za-z0-9._-]{1,253})(?:/([0-9]{1,2}))?"
+          "((?:\\*\\.)?[A-Za-z0-9._-]{1,253})(?:/([0-9]{1,2}))?"
               + "(?::([0-9]{1,5})(?:-([0-9]{1,5}))?)?(?:/(tcp|udp))?");
   private static final Pattern ADDRESS = Pattern.compile("[0-9]{1,3}(?:\\.[0-9]{1,3}){3}");
+  private static final String ANY_BELOW = "*.";
   private static final int ALL_BITS = 32;
   private static final int MAX_PORT = 65_535;
   private static final int MAX_OCTET = 255;
@@ -96,6 +97,22 @@ public record Destination(String host, int bits, Optional<Ports> ports, Protocol
   /** Whether it is a name, and no address. */
   public boolean isName() {
     return !ADDRESS.matcher(host).matches();
+  }
+
+  /** Whether it stands for all names below one. */
+  public boolean isPattern() {
+    return host.startsWith(ANY_BELOW);
+  }
+
+  /** The host in small letters and without a dot at its end. */
+  public String name() {
+    String small = host.toLowerCase(Locale.ROOT);
+    return small.endsWith(".") ? small.substring(0, small.length() - 1) : small;
+  }
+
+  /** Whether it means a name that is written so. */
+  public boolean covers(String other) {
+    return isPattern() ? other.endsWith(name().substring(1)) : name().equals(other);
   }
 
   /** As it is written. */

@@ -9,50 +9,47 @@ import dev.forkd.model.ForkdException;
 import dev.forkd.model.Network;
 import dev.forkd.model.NetworkPolicy;
 import java.io.IOException;
-import java.net.Inet4Address;
-import java.net.InetAddress;
-import java.net.UnknownHostException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
+import java.time.InstantSource;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.FutureTask;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
+import java.util.Optional;
 import java.util.regex.Pattern;
 
 /**
- * Turns what a policy names into addresses. A name is resolved here, once, and the sandbox is told
- * the addresses in its hosts file: it has no way to ask another server, nor for another answer.
+ * Turns what a policy names into what is let through. With a list, a sandbox asks nobody for names
+ * but {@link AllowedNames}; without one, the host's own name servers.
  */
 final class Destinations {
-  private static final Duration DEADLINE = Duration.ofSeconds(10);
   private static final Path[] RESOLVERS = {
     Path.of("/etc/resolv.conf"), Path.of("/run/systemd/resolve/resolv.conf")
   };
   private static final Pattern SERVER =
       Pattern.compile("nameserver\\s+([0-9]{1,3}(?:\\.[0-9]{1,3}){3})\\s*");
   private static final int MAX_SERVERS = 3;
-  private static final String MARK = "# forkd";
 
-  private Destinations() {}
+  /** The other end of a sandbox's network, where {@link AllowedNames} is asked. */
+  private static final String OWN_SERVER = "10.42.0.1";
+
+  private final Resolver resolver;
+  private final InstantSource clock;
+
+  Destinations(Resolver resolver, InstantSource clock) {
+    this.resolver = resolver;
+    this.clock = clock;
+  }
 
   /**
-   * A policy with its names resolved.
+   * What one sandbox gets; another one of the same policy gets another.
    *
-   * @param hosts name to addresses
-   * @param servers name servers that are let through
+   * @param servers name servers that it asks
    */
-  record Resolved(Reach reach, Map<String, List<String>> hosts, List<String> servers) {
+  record Resolved(Reach reach, List<String> servers) {
     /** Of the sandbox. */
     String resolverFile() {
-      StringBuilder text = new StringBuilder(MARK + "\n");
+      StringBuilder text = new StringBuilder("# forkd\n");
       servers.forEach(server -> text.append("nameserver ").append(server).append('\n'));
       return text.toString();
     }
@@ -61,35 +58,49 @@ final class Destinations {
   /**
    * Resolves the names of a policy.
    *
-   * @throws ForkdException INVALID for a name that is unknown, or that leads to an address that is
-   *     not public: whoever runs its server would choose what of this network is reached
+   * @throws ForkdException INVALID for a name that is unknown, or that leads to addresses of which
+   *     none is public: whoever runs its server would choose what of this network is reached
    */
-  static Resolved resolve(NetworkPolicy policy) {
+  Resolved resolve(NetworkPolicy policy) {
     if (policy.kind() != Network.NAT) {
-      return new Resolved(new Reach(policy, List.of()), Map.of(), List.of());
+      return new Resolved(Reach.of(policy), List.of());
     }
-    List<String> rules = new ArrayList<>();
-    Map<String, List<String>> hosts = new LinkedHashMap<>();
-    List<String> servers = List.of();
-    if (policy.allow().isEmpty()) {
-      servers = servers();
-      rules.add("public");
-      servers.forEach(server -> {
-        rules.add(server + "/32 udp 53 53");
-        rules.add(server + "/32 tcp 53 53");
-      });
-    }
-    for (Destination destination : policy.allow().orElse(List.of())) {
-      List<String> addresses =
-          destination.isName()
-              ? hosts.computeIfAbsent(destination.host(), Destinations::lookUp)
-              : List.of(destination.host());
-      addresses.forEach(address -> rules.add(rule(destination, address)));
-    }
-    return new Resolved(new Reach(policy, rules), hosts, servers);
+    return policy
+        .allow()
+        .map(list -> listed(policy, list))
+        .orElseGet(() -> everythingPublic(policy));
   }
 
-  private static String rule(Destination destination, String address) {
+  private static Resolved everythingPublic(NetworkPolicy policy) {
+    List<String> rules = new ArrayList<>(List.of("public"));
+    List<String> servers = servers();
+    servers.forEach(server -> {
+      rules.add(server + "/32 udp 53 53");
+      rules.add(server + "/32 tcp 53 53");
+    });
+    return new Resolved(new Reach(policy, rules, Optional.empty()), servers);
+  }
+
+  private Resolved listed(NetworkPolicy policy, List<Destination> list) {
+    AllowedNames names = new AllowedNames(list, resolver, clock);
+    list.stream()
+        .filter(one -> one.isName() && !one.isPattern())
+        .map(one -> one.name())
+        .distinct()
+        .forEach(host -> check(names, host));
+    return new Resolved(new Reach(policy, names.rules(), Optional.of(names)), List.of(OWN_SERVER));
+  }
+
+  private static void check(AllowedNames names, String host) {
+    try {
+      names.learn(host);
+    } catch (Resolver.NotFound e) {
+      throw new ForkdException(FailureKind.INVALID, "`allow`: " + host + " " + e.why());
+    }
+  }
+
+  /** A line of what is let through, as {@code native/net/rules.c} reads it. */
+  static String rule(Destination destination, String address) {
     return destination
         .ports()
         .map(ports -> "%s %d %d".formatted(protocol(destination), ports.low(), ports.high()))
@@ -99,44 +110,6 @@ final class Destinations {
 
   private static String protocol(Destination destination) {
     return destination.protocol().name().toLowerCase(Locale.ROOT);
-  }
-
-  private static List<String> lookUp(String name) {
-    FutureTask<InetAddress[]> question = new FutureTask<>(() -> InetAddress.getAllByName(name));
-    Thread.ofVirtual().name("resolve-" + name).start(question);
-    try {
-      List<InetAddress> found =
-          Arrays.stream(question.get(DEADLINE.toMillis(), TimeUnit.MILLISECONDS))
-              .filter(Inet4Address.class::isInstance)
-              .toList();
-      if (found.isEmpty()) {
-        throw invalid(name, "has no IPv4 address");
-      }
-      found.forEach(address -> checkPublic(name, address));
-      return found.stream().map(InetAddress::getHostAddress).toList();
-    } catch (TimeoutException e) {
-      throw invalid(name, "was not resolved within " + DEADLINE.toSeconds() + " s");
-    } catch (ExecutionException e) {
-      throw invalid(
-          name, e.getCause() instanceof UnknownHostException ? "is unknown" : "cannot be resolved");
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw invalid(name, "was not resolved: interrupted");
-    }
-  }
-
-  private static void checkPublic(String name, InetAddress address) {
-    if (!AddressRanges.isPublic(address)) {
-      throw invalid(
-          name,
-          "leads to "
-              + address.getHostAddress()
-              + ", which is not public; name that address itself if it is meant");
-    }
-  }
-
-  private static ForkdException invalid(String name, String why) {
-    return new ForkdException(FailureKind.INVALID, "`allow`: " + name + " " + why);
   }
 
   /** The host's own, those that a sandbox can reach. */
@@ -162,15 +135,5 @@ final class Destinations {
     } catch (IOException e) {
       return List.of(); // a host without one
     }
-  }
-
-  /** A hosts file with these names, in place of those that an earlier policy wrote. */
-  static String withHosts(String old, Map<String, List<String>> hosts) {
-    StringBuilder text = new StringBuilder();
-    old.lines().filter(line -> !line.endsWith(MARK)).forEach(l -> text.append(l).append('\n'));
-    hosts.forEach((name, addresses) ->
-        addresses.forEach(address ->
-            text.append(address).append(' ').append(name).append(' ').append(MARK).append('\n')));
-    return text.toString();
   }
 }

@@ -46,9 +46,9 @@ public final class Forkd implements AutoCloseable {
     this.creation = new Creation(parts, warming);
     this.snapshots = new Snapshots(parts, creation);
     this.sandboxes = new Sandboxes(parts, snapshots, metrics);
-    this.forking = new Forking(parts, snapshots, sandboxes, forks, metrics);
-    this.runs = new Runs(sandboxes, programs, metrics);
     this.networking = new Networking(parts, sandboxes);
+    this.forking = new Forking(parts, snapshots, sandboxes, forks, networking, metrics);
+    this.runs = new Runs(sandboxes, programs, metrics);
     BranchWriting writing = new BranchWriting(parts, snapshots, sandboxes, warming, metrics);
     this.branches = new Branches(parts, snapshots, sandboxes, forks, writing);
     this.workspaces = new Workspaces(parts, snapshots, sandboxes, forking, branches);

@@ -21,13 +21,21 @@ final class Forking {
   private final Snapshots snapshots;
   private final Sandboxes sandboxes;
   private final Forks forks;
+  private final Networking networking;
   private final Metrics metrics;
 
-  Forking(Parts parts, Snapshots snapshots, Sandboxes sandboxes, Forks forks, Metrics metrics) {
+  Forking(
+      Parts parts,
+      Snapshots snapshots,
+      Sandboxes sandboxes,
+      Forks forks,
+      Networking networking,
+      Metrics metrics) {
     this.parts = parts;
     this.snapshots = snapshots;
     this.sandboxes = sandboxes;
     this.forks = forks;
+    this.networking = networking;
     this.metrics = metrics;
   }
 
@@ -69,7 +77,7 @@ final class Forking {
       if (pooled < request.n()) {
         children.addAll(forked(request.n() - pooled, limits, lease, template, began));
       }
-      Networking.connect(children, Networking.wanted(request, template.recipe()));
+      networking.connect(children, Networking.wanted(request, template.recipe()));
       List<SandboxInfo> infos = sandboxes.commit(children, template, request.options());
       double seconds = Durations.secondsSince(began);
       metrics.forked(request.tag(), lease.engine(), request.n(), pooled, seconds);

@@ -14,7 +14,6 @@ import dev.forkd.model.Request;
 import dev.forkd.model.SandboxId;
 import dev.forkd.model.SandboxNetwork;
 import java.io.ByteArrayInputStream;
-import java.io.ByteArrayOutputStream;
 import java.time.Duration;
 import java.util.List;
 import org.slf4j.Logger;
@@ -24,15 +23,16 @@ import org.slf4j.LoggerFactory;
 final class Networking {
   private static final Logger LOG = LoggerFactory.getLogger(Networking.class);
   private static final Duration FILE_DEADLINE = Duration.ofSeconds(10);
-  private static final int MAX_HOSTS = 65_536;
   private static final int MODE = 0644;
 
   private final Parts parts;
   private final Sandboxes sandboxes;
+  private final Destinations destinations;
 
   Networking(Parts parts, Sandboxes sandboxes) {
     this.parts = parts;
     this.sandboxes = sandboxes;
+    this.destinations = new Destinations(parts.resolver(), parts.clock());
   }
 
   /** What children of a request get. */
@@ -41,39 +41,26 @@ final class Networking {
     return local ? NetworkPolicy.of(Network.LOCAL) : recipe.network();
   }
 
-  /** Connects children that have answered; names are resolved once for all of them. */
-  static void connect(List<Child> children, NetworkPolicy policy) {
+  /** Connects children that have answered. */
+  void connect(List<Child> children, NetworkPolicy policy) {
     // Existing clients ask LOCAL of every snapshot; a machine without a card can have none.
     List<Guest> guests =
         children.stream()
             .map(Child::guest)
             .filter(guest -> policy.kind() != Network.LOCAL || guest.wire().isLoose())
             .toList();
-    if (policy.kind() != Network.NONE && !guests.isEmpty()) {
-      Destinations.Resolved resolved = Destinations.resolve(policy);
-      Together.each(guests, guest -> connect(guest, resolved));
+    if (policy.kind() != Network.NONE) {
+      Together.each(guests, guest -> connect(guest, policy));
     }
   }
 
-  private static void connect(Guest guest, Destinations.Resolved resolved) {
+  private void connect(Guest guest, NetworkPolicy policy) {
+    Destinations.Resolved resolved = destinations.resolve(policy);
     guest.wire().connect(resolved.reach());
-    if (resolved.reach().policy().kind() == Network.NAT) {
-      tellNames(guest, resolved);
+    if (policy.kind() == Network.NAT) {
+      byte[] text = resolved.resolverFile().getBytes(UTF_8);
+      guest.writeFile("/etc/resolv.conf", MODE, new ByteArrayInputStream(text), FILE_DEADLINE);
     }
-  }
-
-  /** Names that were resolved stay what they were; others are asked of the host's own servers. */
-  private static void tellNames(Guest guest, Destinations.Resolved resolved) {
-    write(guest, "/etc/resolv.conf", resolved.resolverFile());
-    if (!resolved.hosts().isEmpty()) {
-      ByteArrayOutputStream old = new ByteArrayOutputStream();
-      guest.readFile("/etc/hosts", MAX_HOSTS, old, FILE_DEADLINE);
-      write(guest, "/etc/hosts", Destinations.withHosts(old.toString(UTF_8), resolved.hosts()));
-    }
-  }
-
-  private static void write(Guest guest, String path, String text) {
-    guest.writeFile(path, MODE, new ByteArrayInputStream(text.getBytes(UTF_8)), FILE_DEADLINE);
   }
 
   SandboxNetwork get(SandboxId id) {
@@ -82,7 +69,7 @@ final class Networking {
   }
 
   SandboxNetwork set(SandboxId id, NetworkPolicy policy) {
-    connect(sandboxes.running(id).guest(), Destinations.resolve(policy));
+    connect(sandboxes.running(id).guest(), policy);
     String word = policy.kind().word();
     parts.registry().note(parts.event("sandbox.network", id.text(), word));
     LOG.info("event=network_set sandbox={} network={} allow={}", id, word, policy.allow());

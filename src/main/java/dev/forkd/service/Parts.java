@@ -26,6 +26,7 @@ import java.util.Map;
  * @param version of forkd, for the metrics
  * @param branchCap branches that may be made at once, at least 1
  * @param memoryBudgetMib of all sandboxes together, in MiB; 0 = none
+ * @param resolver of names that sandboxes may reach
  * @param instance label of this daemon, which its cgroups carry; two daemons never share one
  */
 public record Parts(
@@ -37,6 +38,7 @@ public record Parts(
     String version,
     int branchCap,
     long memoryBudgetMib,
+    Resolver resolver,
     String instance) {
   /** Branches at once when nobody says otherwise. */
   public static final int DEFAULT_BRANCH_CAP = 4;

@@ -70,7 +70,7 @@ final class ConfigurationTest {
         .isEqualTo(
             "Config[directories=Directories[state=/s, run=/r], bind=127.0.0.1:8889,"
                 + " tokenFile=/token, tlsCert=, tlsKey=, auditLog=, branchConcurrency=4,"
-                + " memoryBudgetMib=0, adoptGrace=PT0S, keepOnStop=false]\n");
+                + " memoryBudgetMib=0, nameServers=, adoptGrace=PT0S, keepOnStop=false]\n");
     captured.out.reset();
     captured.env.put("FORKD_BIND", "none");
     captured.run("serve", "--tls-cert", "/c", "--tls-key", "/k");

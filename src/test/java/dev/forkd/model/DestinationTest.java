@@ -15,6 +15,7 @@ class DestinationTest {
       strings = {
         "pypi.org",
         "pypi.org:443",
+        "*.pythonhosted.org:443",
         "192.0.2.7",
         "192.0.2.0/24",
         "10.0.0.0/8:5432",
@@ -36,12 +37,25 @@ class DestinationTest {
                 Destination.Protocol.TCP));
   }
 
+  @Test
+  void aPatternMeansNamesBelowAndNotItself() {
+    Destination pattern = Destination.of("*.Example.ORG.");
+    assertThat(pattern.covers("a.example.org")).isTrue();
+    assertThat(pattern.covers("a.b.example.org")).isTrue();
+    assertThat(pattern.covers("example.org")).isFalse();
+    assertThat(pattern.covers("anexample.org")).isFalse();
+    assertThat(Destination.of("Example.org").covers("example.org")).isTrue();
+  }
+
   @ParameterizedTest
   @ValueSource(
       strings = {
         "",
         " ",
         "x y",
+        "*",
+        "a.*.example",
+        "*.example/24",
         "x.example/24",
         "192.0.2.0/33",
         "256.0.0.1",

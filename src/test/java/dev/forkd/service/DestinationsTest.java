@@ -10,8 +10,7 @@ import java.io.IOException;
 import java.net.Inet4Address;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
-import java.util.Map;
+import java.time.InstantSource;
 import java.util.Optional;
 import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
@@ -22,6 +21,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 class DestinationsTest {
+  private static final Destinations DESTINATIONS =
+      new Destinations(Resolver.of(""), InstantSource.system());
+
   @Test
   void addressesAndPortsBecomeRules() {
     assertThat(resolve("192.0.2.0/24", "192.0.2.7:80-90", "10.0.0.1:53/udp").reach().rules())
@@ -30,7 +32,7 @@ class DestinationsTest {
 
   @Test
   void withoutAListPublicAddressesAndNameServersAreReached() {
-    Destinations.Resolved all = Destinations.resolve(NetworkPolicy.of(Network.NAT));
+    Destinations.Resolved all = DESTINATIONS.resolve(NetworkPolicy.of(Network.NAT));
     assertThat(all.reach().rules()).first().isEqualTo("public");
     assertThat(all.reach().rules()).hasSize(1 + 2 * all.servers().size());
     assertThat(all.resolverFile().lines()).hasSize(1 + all.servers().size());
@@ -69,16 +71,8 @@ class DestinationsTest {
         .hasMessageContaining("no-such-host.invalid");
   }
 
-  @Test
-  void namesOfAnEarlierListLeaveTheHostsFile() {
-    String first = Destinations.withHosts("127.0.0.1 localhost\n", Map.of("a", List.of("1.1.1.1")));
-    assertThat(first).isEqualTo("127.0.0.1 localhost\n1.1.1.1 a # forkd\n");
-    assertThat(Destinations.withHosts(first, Map.of("b", List.of("2.2.2.2", "3.3.3.3"))))
-        .isEqualTo("127.0.0.1 localhost\n2.2.2.2 b # forkd\n3.3.3.3 b # forkd\n");
-  }
-
   private static Destinations.Resolved resolve(String... allow) {
-    return Destinations.resolve(
+    return DESTINATIONS.resolve(
         new NetworkPolicy(
             Network.NAT, Optional.of(Stream.of(allow).map(Destination::of).toList())));
   }

@@ -58,6 +58,7 @@ public final class ServiceFixture implements AutoCloseable {
                 "1.2.3",
                 2,
                 budgetMib,
+                Resolver.of(""),
                 state.instance()));
   }
 

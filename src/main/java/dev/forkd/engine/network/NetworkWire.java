@@ -1,5 +1,6 @@
 package dev.forkd.engine.network;
 
+import dev.forkd.engine.Names;
 import dev.forkd.engine.Reach;
 import dev.forkd.engine.Wire;
 import dev.forkd.model.FailureKind;
@@ -8,6 +9,7 @@ import dev.forkd.model.Network;
 import dev.forkd.model.NetworkPolicy;
 import dev.forkd.model.PublishedPort;
 import dev.forkd.model.SandboxId;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -26,6 +28,7 @@ public final class NetworkWire implements Wire, AutoCloseable {
   private final SandboxId id;
   private final OptionalLong pid;
   private final SortedMap<Integer, Forwarding> ports = new TreeMap<>();
+  private Optional<NameServer> server = Optional.empty();
   private Optional<String> name;
   private Reach reach;
   private boolean closed;
@@ -42,8 +45,8 @@ public final class NetworkWire implements Wire, AutoCloseable {
   /** What a new network of that kind lets through. */
   private static Reach plain(Network kind) {
     return kind == Network.NAT
-        ? new Reach(NetworkPolicy.of(kind), List.of("public"))
-        : new Reach(NetworkPolicy.of(kind), List.of());
+        ? new Reach(NetworkPolicy.of(kind), List.of("public"), Optional.empty())
+        : Reach.of(NetworkPolicy.of(kind));
   }
 
   /** Of a sandbox that is processes, by the pid of its agent: it can be given any network. */
@@ -84,9 +87,23 @@ public final class NetworkWire implements Wire, AutoCloseable {
       change(kind);
     }
     if (kind == Network.NAT) {
-      networks.get().rules(name.orElseThrow(), wanted.rules());
+      String network = name.orElseThrow();
+      stopServer();
+      networks.get().rules(network, wanted.rules());
+      server = wanted.names().map(names -> start(network, names));
     }
     reach = wanted;
+  }
+
+  private NameServer start(String network, Names names) {
+    Networks all = networks.get();
+    return NameServer.start(all.questions(network), names, lines -> all.rules(network, lines));
+  }
+
+  /** No answer of it changes the rules after this. */
+  private void stopServer() {
+    server.ifPresent(NameServer::close);
+    server = Optional.empty();
   }
 
   private void checkOpen() {
@@ -130,6 +147,7 @@ public final class NetworkWire implements Wire, AutoCloseable {
   }
 
   private void remove() {
+    stopServer();
     name.ifPresent(networks.get()::remove);
     name = Optional.empty();
     reach = Reach.NOTHING;
@@ -137,9 +155,12 @@ public final class NetworkWire implements Wire, AutoCloseable {
 
   @Override
   public synchronized List<String> refused() {
-    return reach.policy().kind() == Network.NAT
-        ? networks.get().refused(name.orElseThrow())
-        : List.of();
+    if (reach.policy().kind() != Network.NAT) {
+      return List.of();
+    }
+    List<String> all = new ArrayList<>(networks.get().refused(name.orElseThrow()));
+    reach.names().ifPresent(names -> all.addAll(names.refused()));
+    return all;
   }
 
   @Override
@@ -182,6 +203,7 @@ public final class NetworkWire implements Wire, AutoCloseable {
       return;
     }
     closed = true;
+    stopServer();
     ports.values().forEach(Forwarding::close);
     ports.clear();
     if (pid.isPresent() && name.isPresent()) {

@@ -175,6 +175,11 @@ public final class Networks implements AutoCloseable {
         GRACE);
   }
 
+  /** Starts what a sandbox asks for names; see {@link NameServer}. The caller closes it. */
+  Subprocess questions(String name) {
+    return Subprocess.start(List.of(program.toString(), "questions", name), Tool.ENV, GRACE);
+  }
+
   /** Removes it with everything in it. */
   public void remove(String name) {
     run("", "remove", records.toString(), name);
