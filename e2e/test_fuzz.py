@@ -22,7 +22,7 @@ from rest import UnixConnection
 REQUESTS = int(os.environ.get("FORKD_FUZZ_REQUESTS", "600"))
 SEED = int(os.environ.get("FORKD_FUZZ_SEED", "20261126"))
 THREADS = 4
-DECLARED = {"exhausted", "unsupported", "timeout", "engine", "unavailable"}
+DECLARED = {"exhausted", "unsupported", "timeout", "engine", "unreachable", "unavailable"}
 WORDS: List[Any] = [
     "", ".", "..", "../../../etc/shadow", "/etc/passwd", "/proc/1/environ", "/dev/mem",
     "%2e%2e%2f", "a\x00b",

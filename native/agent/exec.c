@@ -41,11 +41,25 @@ static int copy_list(const char *const *from, char ***out, struct error *e) {
   return copy ? 0 : FAIL(e, ERR_EXHAUSTED, "out of memory for an environment");
 }
 
+// A connection has no command; its name is for messages.
+static int parse_port(const struct frame *f, struct command *c, struct error *e) {
+  int64_t port;
+  if (frame_int(f, K_PORT, 0, 1, 65535, &port, e) < 0) return -1;
+  c->port = (int)port;
+  if (port == 0) return 0;
+  if (c->argv[0]) return FAIL(e, ERR_INVALID, "a connection to a port has no argv");
+  char name[16];
+  snprintf(name, sizeof name, "port %d", c->port);
+  text_list_free(&c->argv);
+  return copy_list((const char *const[]){name, NULL}, &c->argv, e);
+}
+
 static int parse_command(struct agent *a, const struct frame *f, struct command *c,
                          struct error *e) {
   char *cwd = NULL;
   cleanup_free char *user = NULL;
   if (frame_texts(f, K_ARGV, TEXTS_MAX, &c->argv, e) < 0) return -1;
+  if (parse_port(f, c, e) < 0) return -1;
   if (!c->argv[0] || !*c->argv[0]) return FAIL(e, ERR_INVALID, "argv names no command");
   if (frame_texts(f, K_ENV, TEXTS_MAX, &c->env, e) < 0) return -1;
   if (!c->env[0]) {

@@ -16,8 +16,9 @@
 #include <unistd.h>
 
 #include "../common/cleanup.h"
+#include "connect.h"
 
-enum stage { STAGE_SETUP, STAGE_USER, STAGE_CWD, STAGE_EXEC };
+enum stage { STAGE_SETUP, STAGE_USER, STAGE_CWD, STAGE_EXEC, STAGE_CONNECT };
 
 struct failure {
   int stage;
@@ -131,6 +132,13 @@ static void exec_along_path(const struct command *c) {
   errno = found;
 }
 
+_Noreturn static void child_connect(int port, int report) {
+  int connection = connect_open(port);
+  if (connection < 0) child_fail(report, STAGE_CONNECT);
+  close(report);
+  connect_relay(connection);
+}
+
 _Noreturn static void child_run(const struct command *c, const int fds[3], int report) {
   struct error e;
   setsid();
@@ -148,6 +156,7 @@ _Noreturn static void child_run(const struct command *c, const int fds[3], int r
     child_fail(report, STAGE_SETUP);
   if (chdir(c->cwd) < 0) child_fail(report, STAGE_CWD);
   reset_signals();
+  if (c->port) child_connect(c->port, report);
   if (strchr(c->argv[0], '/')) execve(c->argv[0], c->argv, c->env);
   else exec_along_path(c);
   child_fail(report, STAGE_EXEC);
@@ -178,6 +187,10 @@ static int explain(const struct failure *f, const char *command, const char *cwd
     case STAGE_CWD:
       return error_set(e, f->err == EACCES ? ERR_DENIED : ERR_INVALID, f->err,
                        "cannot start %s in directory %s", command, cwd);
+    case STAGE_CONNECT:
+      return f->err == ECONNREFUSED
+                 ? error_set(e, ERR_NOT_FOUND, f->err, "nothing listens on %s", command)
+                 : FAIL_ERRNO(e, "cannot connect to %s", command);
     case STAGE_EXEC:
       if (f->err == ENOEXEC || f->err == ENOTDIR)
         return error_set(e, ERR_INVALID, f->err, "cannot execute %s", command);

@@ -12,6 +12,7 @@ struct command {
   char **env;
   const char *cwd;
   struct identity identity;
+  int port;      // 0, or: not argv, but a connection to that port of the sandbox
   bool terminal; // fds[0] is a terminal, which becomes the command's own
 };
 

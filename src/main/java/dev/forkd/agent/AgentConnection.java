@@ -221,11 +221,11 @@ public final class AgentConnection implements AutoCloseable {
   /**
    * Starts a program; the result must be closed.
    *
-   * @throws ForkdException NOT_FOUND when there is no such command; CONFLICT when it may not be
-   *     executed; ENGINE when it needs the runtime and that has ended
+   * @throws ForkdException NOT_FOUND when there is no such command, or nothing listens there;
+   *     CONFLICT when it may not be executed; ENGINE when it needs the runtime and that has ended
    */
   public RunningProgram run(ProgramSpec spec) {
-    boolean isExec = spec.program() instanceof ProgramSpec.Program.Exec;
+    boolean isExec = !spec.program().isCall();
     String what = isExec ? "exec" : "call";
     Exchange exchange =
         frames.request(

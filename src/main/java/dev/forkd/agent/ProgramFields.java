@@ -36,6 +36,7 @@ final class ProgramFields {
   private static void addProgram(Fields.Builder fields, Program program) {
     switch (program) {
       case Program.Exec exec -> fields.texts(FieldKey.ARGV, exec.args());
+      case Program.Connect connect -> fields.integer(FieldKey.PORT, connect.port());
       case Program.CallModule call ->
           fields
               .text(FieldKey.KIND, "module")

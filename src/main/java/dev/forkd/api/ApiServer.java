@@ -94,6 +94,7 @@ public final class ApiServer implements AutoCloseable {
             new SnapshotsResource(forkd).routes(),
             new SandboxesResource(forkd, new Replays()).routes(),
             new NetworkResource(forkd).routes(),
+            new ProxyResource(forkd).routes(),
             new ProgramsResource(forkd).routes(),
             new FilesResource(forkd).routes(),
             new BranchesResource(forkd).routes(),

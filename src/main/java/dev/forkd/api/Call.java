@@ -57,6 +57,28 @@ final class Call {
     return request.prologue().method().text() + " " + request.path().rawPath();
   }
 
+  /** In capitals; HEAD, too. */
+  String method() {
+    return request.prologue().method().text();
+  }
+
+  /** What follows the question mark, as it came; "" without one. */
+  String rawQuery() {
+    return request.query().rawValue();
+  }
+
+  /** All headers, in order, name and value; one with several values as often. */
+  List<Map.Entry<String, String>> headers() {
+    return request.headers().stream()
+        .flatMap(header -> header.allValues().stream().map(v -> Map.entry(header.name(), v)))
+        .toList();
+  }
+
+  /** Whether it came over TLS. */
+  boolean secure() {
+    return request.isSecure();
+  }
+
   /** A decoded parameter of the path. */
   String parameter(String name) {
     return Optional.ofNullable(parameters.get(name)).orElseThrow();

@@ -11,6 +11,9 @@ import java.util.Optional;
 
 /** Matching of raw request paths, exactly: no trailing slash, no dot segments, no folding. */
 final class Paths {
+  /** At the end of a parameter that takes all that is left, slashes and codes as they are. */
+  private static final String REST = "...}";
+
   private Paths() {}
 
   /** What is between the slashes; {@code /a/b} has two segments. */
@@ -20,6 +23,9 @@ final class Paths {
 
   /** The decoded parameters when the path has the template's form. */
   static Optional<Map<String, String>> match(List<String> template, List<String> path) {
+    if (template.getLast().endsWith(REST) && path.size() >= template.size()) {
+      return matchRest(template, path);
+    }
     if (template.size() != path.size()) {
       return Optional.empty();
     }
@@ -35,6 +41,16 @@ final class Paths {
     }
     parameters.replaceAll((name, raw) -> decode(raw));
     return Optional.of(parameters);
+  }
+
+  private static Optional<Map<String, String>> matchRest(List<String> template, List<String> path) {
+    int last = template.size() - 1;
+    String name = template.getLast().substring(1, template.getLast().length() - REST.length());
+    return match(template.subList(0, last), path.subList(0, last))
+        .map(parameters -> {
+          parameters.put(name, String.join("/", path.subList(last, path.size())));
+          return parameters;
+        });
   }
 
   /** Percent-decoding of one segment; a plus sign stays one. */

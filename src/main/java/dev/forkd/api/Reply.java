@@ -3,6 +3,9 @@ package dev.forkd.api;
 import dev.forkd.model.Failure;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import tools.jackson.databind.JsonNode;
 
 /** What a handler answers. */
@@ -24,6 +27,15 @@ sealed interface Reply {
 
   /** Bytes of any length, sent as they come. */
   record Content(String type, Writer writer) implements Reply {}
+
+  /**
+   * What somebody else answered, passed on.
+   *
+   * @param headers name and value of each, in order; without those of the connection
+   * @param writer of the body; empty when there can be none
+   */
+  record Passed(int status, List<Map.Entry<String, String>> headers, Optional<Writer> writer)
+      implements Reply {}
 
   /** Writes content; a failure before its first byte becomes a reply of its own. */
   interface Writer {

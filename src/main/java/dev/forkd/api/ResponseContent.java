@@ -28,10 +28,15 @@ final class ResponseContent extends OutputStream {
     this.type = type;
   }
 
-  static void run(Reply.Content content, ServerResponse response) {
-    ResponseContent to = new ResponseContent(response, content.type());
+  /**
+   * Sends it.
+   *
+   * @param type media type; "" = the response has one, or is to have none
+   */
+  static void run(String type, Reply.Writer writer, ServerResponse response) {
+    ResponseContent to = new ResponseContent(response, type);
     try {
-      content.writer().run(to);
+      writer.run(to);
       to.stream().close();
     } catch (ForkdException e) {
       to.fail(e);
@@ -53,7 +58,9 @@ final class ResponseContent extends OutputStream {
 
   private OutputStream stream() {
     if (out.isEmpty()) {
-      response.header(HeaderNames.CONTENT_TYPE, type);
+      if (!type.isEmpty()) {
+        response.header(HeaderNames.CONTENT_TYPE, type);
+      }
       out = Optional.of(response.outputStream());
     }
     return out.get();

@@ -5,8 +5,9 @@ import java.util.List;
 /**
  * One line of the route table.
  *
- * @param method GET, POST, PUT or DELETE; every GET also answers HEAD
- * @param template path with parameters in braces, such as {@code /v1/sandboxes/{id}}
+ * @param method in capitals; every GET also answers HEAD
+ * @param template path with parameters in braces, such as {@code /v1/sandboxes/{id}}; {@code
+ *     {name...}} at its end takes all that is left
  * @param handler answers it
  */
 record Route(String method, String template, Handler handler) {
@@ -45,7 +46,7 @@ record Route(String method, String template, Handler handler) {
   }
 
   private boolean touchesASandbox() {
-    return template.contains("/files") || template.contains("/tree") || template.contains("/exec");
+    return List.of("/files", "/tree", "/exec", "/proxy").stream().anyMatch(template::contains);
   }
 
   /** The template's segments. */

@@ -182,6 +182,7 @@ final class Router implements Handler {
       case Reply.Empty(var status) -> response.status(Status.create(status)).send();
       case Reply.Events _ -> head(response, 200, "application/x-ndjson");
       case Reply.Content(var type, var _) -> head(response, 200, type);
+      case Reply.Passed passed -> sendPassed(passed, response);
     }
   }
 
@@ -197,8 +198,21 @@ final class Router implements Handler {
       case Reply.Text(var status, var type, var body) -> send(response, status, type, body);
       case Reply.Empty(var status) -> response.status(Status.create(status)).send();
       case Reply.Events(var source) -> ResponseEvents.run(source, response);
-      case Reply.Content content -> ResponseContent.run(content, response);
+      case Reply.Content content -> ResponseContent.run(content.type(), content.writer(), response);
+      case Reply.Passed passed -> sendPassed(passed, response);
     }
+  }
+
+  private static void sendPassed(Reply.Passed passed, ServerResponse response) {
+    response.status(Status.create(passed.status()));
+    passed
+        .headers()
+        .forEach(header ->
+            response.headers().add(HeaderNames.create(header.getKey()), header.getValue()));
+    passed
+        .writer()
+        .ifPresentOrElse(
+            writer -> ResponseContent.run("", writer, response), () -> response.send());
   }
 
   private static void send(ServerResponse response, int status, String type, String body) {

@@ -44,6 +44,7 @@ public final class FieldKey {
   public static final int TIME_NS = 40;
   public static final int ROWS = 41;
   public static final int COLUMNS = 42;
+  public static final int PORT = 43;
 
   public static final int RUN_DIR = 64;
   public static final int INSTANCE = 65;

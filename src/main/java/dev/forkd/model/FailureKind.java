@@ -25,6 +25,8 @@ public enum FailureKind {
   EXHAUSTED(503, 6, true),
   /** This host or engine cannot do that. */
   UNSUPPORTED(501, 7, false),
+  /** What should answer inside a sandbox does not, or not as it should. */
+  UNREACHABLE(502, 9, true),
   /** A deadline passed. */
   TIMEOUT(504, 8, true),
   /** The engine, a template or a sandbox failed. */

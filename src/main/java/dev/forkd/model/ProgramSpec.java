@@ -26,6 +26,8 @@ public record ProgramSpec(
     boolean stdin,
     Optional<TerminalSize> terminal,
     Duration timeout) {
+  private static final int MAX_PORT = 65_535;
+
   public ProgramSpec {
     env = Map.copyOf(env);
     if (timeout.isNegative()) {
@@ -51,6 +53,11 @@ public record ProgramSpec(
 
   /** What to run. */
   public sealed interface Program {
+    /** Whether it is a fork of the warm runtime. */
+    default boolean isCall() {
+      return true;
+    }
+
     /** A new process: {@code args[0]} is looked up in PATH. */
     record Exec(List<String> args) implements Program {
       public Exec {
@@ -58,6 +65,28 @@ public record ProgramSpec(
         if (args.isEmpty()) {
           throw new ForkdException(FailureKind.INVALID, "args must contain at least one element");
         }
+      }
+
+      @Override
+      public boolean isCall() {
+        return false;
+      }
+    }
+
+    /**
+     * A connection to a port on the sandbox's loopback: its input is sent there, and what comes
+     * back is its output. It has started when it is connected, and ends when the other side does.
+     */
+    record Connect(int port) implements Program {
+      public Connect {
+        if (port < 1 || port > MAX_PORT) {
+          throw new ForkdException(FailureKind.INVALID, "a port is 1 to " + MAX_PORT);
+        }
+      }
+
+      @Override
+      public boolean isCall() {
+        return false;
       }
     }
 

@@ -227,6 +227,9 @@ public sealed interface Request<R> {
   /** Start a program; the caller pumps its events and must close it. */
   record Run(SandboxId id, ProgramSpec program, WarmUse warm) implements Request<StartedProgram> {}
 
+  /** Connect to a port on a sandbox's loopback; the caller closes it. */
+  record Connect(SandboxId id, int port) implements Request<StartedProgram> {}
+
   /** Run a program to its end with all of its input given and its output collected. */
   @SuppressWarnings("ArrayRecordComponent") // made and read once, never compared
   record RunToEnd(SandboxId id, ProgramSpec program, WarmUse warm, byte[] stdin)

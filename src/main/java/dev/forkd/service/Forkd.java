@@ -138,6 +138,7 @@ public final class Forkd implements AutoCloseable {
           case Request.Ping ping -> runs.ping(ping);
           case Request.Eval eval -> runs.eval(eval);
           case Request.Run run -> runs.run(run);
+          case Request.Connect connect -> runs.connect(connect);
           case Request.RunToEnd run -> runs.runToEnd(run);
           case Request.OpenFiles(var id) -> runs.files(id);
           case Request.FindProgram find -> runs.find(find);

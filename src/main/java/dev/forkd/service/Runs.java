@@ -3,6 +3,7 @@ package dev.forkd.service;
 import dev.forkd.model.CompletedProgram;
 import dev.forkd.model.EvalResult;
 import dev.forkd.model.ExitStatus;
+import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.OpenedFiles;
@@ -73,6 +74,29 @@ final class Runs {
   }
 
   /**
+   * Connects to a port on a sandbox's loopback; the caller closes it.
+   *
+   * @throws ForkdException UNREACHABLE when nothing listens there
+   */
+  StartedProgram connect(Request.Connect request) {
+    Sandbox.Running sandbox = sandboxes.running(request.id());
+    programs.checkRoom();
+    ProgramSpec.Program program = new ProgramSpec.Program.Connect(request.port());
+    ProgramSpec spec = new ProgramSpec(program, Map.of(), "/", "", true, Duration.ZERO);
+    try {
+      return add(sandbox, sandbox.guest().run(spec), false);
+    } catch (ForkdException e) {
+      if (e.kind() != FailureKind.NOT_FOUND) {
+        throw e;
+      }
+      throw new Failure(
+              FailureKind.UNREACHABLE,
+              "nothing listens on port %d of sandbox %s".formatted(request.port(), request.id()))
+          .thrown(e);
+    }
+  }
+
+  /**
    * A program on its way.
    *
    * @param error why it could not be started; "" when it was
@@ -125,7 +149,7 @@ final class Runs {
 
   private static WarmExec.Choice choose(
       Sandbox.Running sandbox, ProgramSpec spec, Request.WarmUse use) {
-    boolean call = !(spec.program() instanceof ProgramSpec.Program.Exec);
+    boolean call = spec.program().isCall();
     if (use == Request.WarmUse.NEVER && !call) {
       return new WarmExec.Choice.Cold("asked for a new process");
     }
@@ -180,7 +204,7 @@ final class Runs {
       }
       return collect(started, spec.timeout(), start.error());
     } finally {
-      boolean call = !(spec.program() instanceof ProgramSpec.Program.Exec);
+      boolean call = spec.program().isCall();
       metrics.ran(call ? "call" : "exec", Durations.secondsSince(began));
     }
   }

@@ -38,6 +38,7 @@ final class UnstartedProgram implements RunningProgram {
           UNSUPPORTED_MEDIA,
           EXHAUSTED,
           UNSUPPORTED,
+          UNREACHABLE,
           TIMEOUT,
           ENGINE,
           INTERNAL,

@@ -46,6 +46,7 @@ public final class WarmExec {
       case Program.CallModule call -> new Choice.Warm(call);
       case Program.CallFile call -> new Choice.Warm(call);
       case Program.CallCode call -> new Choice.Warm(call);
+      case Program.Connect _ -> new Choice.Cold("it is a connection");
       case Program.Exec exec -> choose(spec, exec.args(), interpreter);
     };
   }

@@ -19,7 +19,7 @@ import java.util.stream.Stream;
 public final class RestFuzzTarget {
   private static final Set<String> METHODS =
       Set.of("GET", "POST", "PUT", "DELETE", "HEAD", "PATCH");
-  private static final Set<Integer> DECLARED = Set.of(501, 503, 504);
+  private static final Set<Integer> DECLARED = Set.of(501, 502, 503, 504);
   private static final int SANDBOXES_MAX = 20;
   private static final ApiFixture API = open();
   private static final String SANDBOX = API.sandbox();

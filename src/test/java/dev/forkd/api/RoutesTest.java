@@ -160,7 +160,7 @@ final class RoutesTest {
                     described.add(entry.getKey().toUpperCase(Locale.ROOT) + " " + path.getKey())));
     Set<String> served = new TreeSet<>();
     ApiServer.routes(api.service.forkd)
-        .forEach(route -> served.add(route.method() + " " + route.template()));
+        .forEach(route -> served.add(route.method() + " " + route.template().replace("...}", "}")));
     assertThat(described).isEqualTo(served);
   }
 

@@ -4,6 +4,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.forkd.engine.Guest;
+import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.ProgramEvent;
@@ -34,6 +35,39 @@ public interface ExecContract extends Contract {
     assertThat(Bench.sh(guest, "exit 255").exitCode()).isEqualTo(255);
     assertThat(Bench.sh(guest, "kill -9 $$").exitCode()).isEqualTo(-9);
     assertThat(Bench.sh(guest, "kill -SEGV $$").exitCode()).isEqualTo(-11);
+  }
+
+  @Test
+  default void aConnectionReachesWhatListensInsideAndNothingElse() {
+    Guest guest = bench().fork();
+    String server =
+        """
+        import socket, threading
+        listener = socket.create_server(("127.0.0.1", 8123))
+        def serve():
+            while True:
+                peer, _ = listener.accept()
+                peer.sendall(peer.recv(99).upper()); peer.close()
+        threading.Thread(target=serve, daemon=True).start()
+        """;
+    assertThat(guest.eval(server, Bench.SOON).error()).isEmpty();
+    ProgramSpec spec =
+        new ProgramSpec(new Program.Connect(8123), Map.of(), "/", "", true, Duration.ZERO);
+    for (int i = 0; i < 3; i++) {
+      try (RunningProgram connection = guest.run(spec)) {
+        connection.write("hello".getBytes(UTF_8), 0, 5);
+        ProgramEvent said = connection.next(Bench.SOON);
+        assertThat(said)
+            .isInstanceOfSatisfying(
+                ProgramEvent.Output.class,
+                output -> assertThat(new String(output.bytes(), UTF_8)).isEqualTo("HELLO"));
+        assertThat(connection.next(Bench.SOON)).isInstanceOf(ProgramEvent.Exited.class);
+      }
+    }
+    Failure nothing =
+        Contract.failureOf(() -> Bench.run(bench().fork(), new Program.Connect(8123)));
+    assertThat(nothing.kind()).isEqualTo(FailureKind.NOT_FOUND);
+    assertThat(nothing.message()).contains("nothing listens on port 8123");
   }
 
   @Test

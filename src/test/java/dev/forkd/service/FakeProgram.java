@@ -36,6 +36,7 @@ public final class FakeProgram implements RunningProgram {
     this.cat = spec.program() instanceof Program.Exec(var args) && args.getFirst().equals("cat");
     switch (spec.program()) {
       case Program.Exec(var args) -> exec(args.getFirst(), args.subList(1, args.size()), spec);
+      case Program.Connect(var port) -> say("HTTP/1.0 200 OK\r\n\r\nport " + port, 0);
       case Program.CallModule(var module, var args) -> say("module " + module + " " + args, 0);
       case Program.CallFile(var path, var args) -> say("file " + path + " " + args, 0);
       case Program.CallCode(var code, var args) -> say("code " + code + " " + args, 0);

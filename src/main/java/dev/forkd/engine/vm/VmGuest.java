@@ -150,9 +150,7 @@ final class VmGuest implements Guest, AgentListener {
   @Override
   public RunningProgram run(ProgramSpec spec) {
     return memory.watch(
-        spec.program() instanceof ProgramSpec.Program.Exec
-            ? agent.run(spec)
-            : inRuntime("call", () -> agent.run(spec)));
+        spec.program().isCall() ? inRuntime("call", () -> agent.run(spec)) : agent.run(spec));
   }
 
   @Override
