@@ -15,21 +15,15 @@
 #include <unistd.h>
 
 #include "../common/cleanup.h"
+#include "../common/relay.h"
 #include "net.h"
 
-enum { FLOWS_MAX = 256, BUFFER = 16384, BACKLOG = 128, NOBODY = 65534 };
+enum { FLOWS_MAX = 256, BACKLOG = 128, NOBODY = 65534 };
 
-// What was read from one side and not yet written to the other.
-struct half {
-  char bytes[BUFFER];
-  size_t from, to;
-  bool ended, passed_on; // the end itself
-};
-
-// fd[0]: who connected, fd[1]: the sandbox. half[i] is what came from fd[i].
+// fd[0]: who connected, fd[1]: the sandbox. relay[i] is what came from fd[i].
 struct flow {
   int fd[2];
-  struct half half[2];
+  struct relay relay[2];
 };
 
 struct forwarder {
@@ -93,41 +87,10 @@ static void accept_one(struct forwarder *w) {
   w->flows[w->count++] = f;
 }
 
-static bool would_block(void) { return errno == EAGAIN || errno == EINTR; }
-
-// False: the connection is broken. While it is being made, both calls would block.
-static bool move(struct flow *f, int i) {
-  struct half *h = &f->half[i];
-  if (h->from == h->to && !h->ended) {
-    ssize_t n = recv(f->fd[i], h->bytes, BUFFER, 0);
-    if (n < 0 && !would_block()) return false;
-    h->from = 0;
-    h->to = n > 0 ? (size_t)n : 0;
-    h->ended = n == 0;
-  }
-  if (h->from < h->to) {
-    ssize_t n = send(f->fd[1 - i], h->bytes + h->from, h->to - h->from, MSG_NOSIGNAL);
-    if (n < 0 && !would_block()) return false;
-    h->from += n > 0 ? (size_t)n : 0;
-  }
-  if (h->from == h->to && h->ended && !h->passed_on) {
-    if (shutdown(f->fd[1 - i], SHUT_WR) < 0) return false;
-    h->passed_on = true;
-  }
-  return true;
-}
-
 static bool flow_move(struct flow *f) {
-  if (!move(f, 0) || !move(f, 1)) return false;
-  return !(f->half[0].passed_on && f->half[1].passed_on);
-}
-
-static short wanted(const struct flow *f, int i) {
-  const struct half *in = &f->half[i], *out = &f->half[1 - i];
-  short events = 0;
-  if (in->from == in->to && !in->ended) events |= POLLIN;
-  if (out->from < out->to) events |= POLLOUT;
-  return events;
+  for (int i = 0; i < 2; i++)
+    if (!relay_move(&f->relay[i], f->fd[i], f->fd[1 - i])) return false;
+  return !(f->relay[0].passed_on && f->relay[1].passed_on);
 }
 
 static int serve(struct forwarder *w, struct error *e) {
@@ -137,7 +100,7 @@ static int serve(struct forwarder *w, struct error *e) {
     fds[1] = (struct pollfd){.fd = w->count < FLOWS_MAX ? w->listener : -1, .events = POLLIN};
     for (size_t k = 0; k < 2 * w->count; k++) {
       const struct flow *f = w->flows[k / 2];
-      short events = wanted(f, k % 2);
+      short events = relay_events(&f->relay[k % 2], &f->relay[1 - k % 2]);
       // One that nothing is wanted of would wake the poll by its end, again and again.
       fds[2 + k] = (struct pollfd){.fd = events ? f->fd[k % 2] : -1, .events = events};
     }
@@ -161,7 +124,7 @@ int forward(const char *name, const char *address, const char *port, const char 
   if (!net_is_name(name)) return FAIL(e, ERR_INVALID, "no network of forkd: %s", name);
   if (port_of(port, true, &from, e) < 0 || port_of(target, false, &to, e) < 0) return -1;
   signal(SIGPIPE, SIG_IGN);
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // No PR_SET_PDEATHSIG: it would be sent when the thread that started this ends. Stdin tells.
   w.target = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(to)};
   inet_pton(AF_INET, "10.42.0.2", &w.target.sin_addr);
   w.listener = open_listener(address, from, e);

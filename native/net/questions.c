@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -77,7 +76,6 @@ int questions(const char *name, struct error *e) {
   struct in_addr sandbox;
   inet_pton(AF_INET, "10.42.0.2", &sandbox);
   signal(SIGPIPE, SIG_IGN);
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (net_enter(name, e) < 0) return -1;
   cleanup_fd int port = open_port(e);
   if (port < 0 || become_nobody(e) < 0) return -1;

@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Iterator, List
 
@@ -295,6 +296,21 @@ def test_a_published_port_is_the_sandboxes(base: Launcher, records: Path) -> Non
             connection.close()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), 5)
+
+
+def test_what_serves_a_network_outlives_the_thread_that_started_it(
+        base: Launcher, records: Path) -> None:
+    """The kernel's word for a parent's end (prctl(2), PR_SET_PDEATHSIG) means the thread."""
+    box = Plugged(base, records, "local")
+    box.serve(8000, "peer.sendall(b'inside')")
+    opened = ExitStack()
+    with ThreadPoolExecutor(1) as pool:
+        port = pool.submit(opened.enter_context, published(box, 8000)).result()
+        server = pool.submit(opened.enter_context, name_server(box.network)).result()
+    with opened:
+        with socket.create_connection(("127.0.0.1", port), 10) as peer:
+            assert read_all(peer) == b"inside"
+        assert server.poll() is None
 
 
 def test_a_published_port_without_a_server_is_closed(base: Launcher, records: Path) -> None:
