@@ -14,6 +14,7 @@ import branches
 import commands
 import forks
 import load
+import networks
 import report
 import suite
 import suites
@@ -23,7 +24,7 @@ from figures import Section, machine
 
 USUAL = ("forks", "pool", "memory", "trips", "commands", "start", "branch", "suite", "suites")
 # An image of its own, or ten minutes of load: asked for by name only.
-PARTS = (*USUAL, "vm", "load")
+PARTS = (*USUAL, "vm", "load", "networks")
 
 
 def parts(
@@ -42,6 +43,7 @@ def parts(
         "suite": lambda: suite.suite(daemon, rounds),
         "suites": lambda: suites.suites(daemon.command, max(2, rounds // 5), only),
         "load": lambda: load.load(daemon, rounds, minutes),
+        "networks": lambda: networks.networks(daemon, rounds),
         "vm": lambda: [*vm.forks(daemon, few), vm.pool(daemon, few)],
     }
 
@@ -50,7 +52,7 @@ def measure(arguments: argparse.Namespace, sections: List[Section]) -> str:
     """Fills the sections; the daemon's version."""
     with running(arguments.forkd) as daemon:
         version = daemon.client().request("GET", "/version")["version"]
-        if set(arguments.only) - {"vm", "suites", "load"}:
+        if set(arguments.only) - {"vm", "suites", "load", "networks"}:
             daemon.snapshot(forks.RECIPE, forks.TAG)
         chosen = parts(daemon, arguments.rounds, arguments.minutes, arguments.suite)
         for name in PARTS:
