@@ -1,5 +1,6 @@
 """Names that a sandbox may reach: what tells it the addresses is forkd's, and cannot be fooled."""
 
+import json
 import shutil
 import sys
 import tempfile
@@ -33,20 +34,45 @@ def names() -> NameServer:
 
 
 @pytest.fixture(scope="module")
-def daemon(names: NameServer) -> Iterator[Rest]:
+def installed(names: NameServer) -> Iterator[Installation]:
     directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-"))
     installed = Installation(directory)
     try:
         with machine():
             installed.start("--bind", "none", "--name-servers", names.address)
             installed.rest.ok("POST", "/v1/snapshots", {"recipe": TINY, "recipe_dir": "/"})
-            yield installed.rest
+            yield installed
             installed.stop()
             assert host.networks(installed.run_dir) == set()
     finally:
         if installed.process is not None and installed.process.poll() is None:
             installed.stop()
         shutil.rmtree(directory)
+
+
+@pytest.fixture
+def daemon(installed: Installation) -> Rest:
+    return installed.rest
+
+
+def test_logs_tell_what_happened_and_what_was_refused(installed, daemon, names):
+    names.addresses = {"moves.test": [PUBLIC]}
+    sandbox = daemon.fork("tiny")[0]["id"]
+    allow(daemon, sandbox, "moves.test:80")
+    fetch(daemon, sandbox, "unlisted.test")
+    fetch(daemon, sandbox, OTHER)
+    told = installed.command("logs", sandbox).stdout.decode().splitlines()
+    assert f"sandbox.created     {sandbox}  from tiny" in told[0]
+    assert f"sandbox.network     {sandbox}  nat" in told[1]
+    assert told[2:] == [f"refused in the last hour: {OTHER} tcp 80",
+                        "refused in the last hour: unlisted.test udp 53"]
+    assert json.loads(installed.command("logs", sandbox, "--json").stdout)["refused"] == [
+        f"{OTHER} tcp 80", "unlisted.test udp 53"]
+    daemon.kill(sandbox)
+    after = installed.command("logs", sandbox)
+    assert after.returncode == 0 and after.stdout.decode().splitlines()[:2] == told[:2]
+    unknown = installed.command("logs", "sb-0-0000")
+    assert unknown.returncode == 4 and b"sb-0-0000" in unknown.stderr
 
 
 def allow(rest: Rest, sandbox: str, *destinations: str) -> None:

@@ -37,7 +37,8 @@ final class EventsResource {
 
   private Reply events(Call call) {
     if (!call.accepts("text/event-stream")) {
-      Request.ListEvents request = new Request.ListEvents(call.number("limit", 100));
+      Request.ListEvents request =
+          new Request.ListEvents(call.number("limit", 100), call.text("subject"));
       return Reply.ok(Shapes.list(forkd.handle(request), Shapes::event));
     }
     long after = after(call);

@@ -33,6 +33,7 @@ public final class Cli {
           "ls",
           "top",
           "events",
+          "logs",
           "exec",
           "call",
           "cp",
@@ -141,6 +142,7 @@ public final class Cli {
       case "ls" -> new Ls(session);
       case "top" -> new Top(session);
       case "events" -> new Events(session);
+      case "logs" -> new Logs(session);
       case "exec" -> new Exec(session);
       case "call" -> new Call(session);
       case "cp" -> new Cp(session);

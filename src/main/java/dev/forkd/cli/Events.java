@@ -74,20 +74,24 @@ final class Events extends DaemonCommand {
     events.forEach(this::show);
   }
 
+  /** One event of the past, as people read it. */
+  static String told(JsonNode event) {
+    return "%s  %-18s  %s  %s"
+        .formatted(
+            Instant.ofEpochMilli(event.path("at_unix_ms").asLong(0)),
+            Table.printable(event.path("kind").asString("")),
+            Table.printable(event.path("subject").asString("")),
+            Table.printable(event.path("message").asString("")))
+        .stripTrailing();
+  }
+
   private void show(JsonNode event) {
     if (json) {
       session.json(event);
     } else if (event.has("missed")) {
       session.say("(" + event.path("missed").asLong(0) + " events were forgotten)");
     } else {
-      session.say(
-          "%s  %-18s  %s  %s"
-              .formatted(
-                  Instant.ofEpochMilli(event.path("at_unix_ms").asLong(0)),
-                  Table.printable(event.path("kind").asString("")),
-                  Table.printable(event.path("subject").asString("")),
-                  Table.printable(event.path("message").asString("")))
-              .stripTrailing());
+      session.say(told(event));
     }
   }
 }

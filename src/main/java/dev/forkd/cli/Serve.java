@@ -21,7 +21,8 @@ final class Serve implements Callable<Integer> {
   /** What a daemon of an ordinary user cannot do; told once, when it starts. */
   static final String ROOTLESS =
       "running without root: sandboxes have a loopback network only, a single user id, and limits"
-          + " of memory, processes and cpu only where this user's control group is delegated;"
+          + " of memory and processes are held by rlimits, cpu not at all, unless this user's"
+          + " control group is delegated;"
           + " virtual machines and images made by apt need root (docs/rootless.md)";
 
   private static final int MAX_GRACE = 86_400;

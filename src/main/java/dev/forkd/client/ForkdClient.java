@@ -243,6 +243,11 @@ public final class ForkdClient implements AutoCloseable {
     return get("/v1/events?limit=" + limit);
   }
 
+  /** The last events of one sandbox, newest first. */
+  public JsonNode events(int limit, SandboxId id) {
+    return get("/v1/events?limit=" + limit + "&subject=" + id);
+  }
+
   /**
    * Every change of state as it happens.
    *

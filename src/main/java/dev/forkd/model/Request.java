@@ -255,8 +255,9 @@ public sealed interface Request<R> {
    * What happened last, newest first.
    *
    * @param limit 1 to 1000
+   * @param subject id or tag of what it happened to; "" = all
    */
-  record ListEvents(int limit) implements Request<java.util.List<Event>> {
+  record ListEvents(int limit, String subject) implements Request<java.util.List<Event>> {
     public ListEvents {
       if (limit < 1 || limit > 1000) {
         throw new ForkdException(FailureKind.INVALID, "limit must be 1 to 1000");

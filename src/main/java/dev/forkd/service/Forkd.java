@@ -142,7 +142,8 @@ public final class Forkd implements AutoCloseable {
           case Request.RunToEnd run -> runs.runToEnd(run);
           case Request.OpenFiles(var id) -> runs.files(id);
           case Request.FindProgram find -> runs.find(find);
-          case Request.ListEvents(var limit) -> parts.registry().events(limit);
+          case Request.ListEvents(var limit, var subject) ->
+              parts.registry().events(limit, subject);
           case Request.FollowEvents(var number, var patience) ->
               parts.registry().follow(number, patience);
         };

@@ -57,11 +57,14 @@ final class EventLog {
     }
   }
 
-  /** The last ones, newest first. */
-  List<Event> last(int limit) {
+  /** The last ones of a subject, newest first; "" = of all. */
+  List<Event> last(int limit, String subject) {
     return database.query(
-        "SELECT * FROM events ORDER BY seq DESC LIMIT ?",
-        statement -> statement.setInt(1, limit),
+        "SELECT * FROM events WHERE ?1 IN ('', subject) ORDER BY seq DESC LIMIT ?2",
+        statement -> {
+          statement.setString(1, subject);
+          statement.setInt(2, limit);
+        },
         row -> read(row).event());
   }
 

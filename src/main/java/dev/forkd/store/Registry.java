@@ -261,7 +261,12 @@ public final class Registry implements AutoCloseable {
 
   /** The last events, newest first; at most {@code limit}. */
   public List<Event> events(int limit) {
-    return log.last(limit);
+    return log.last(limit, "");
+  }
+
+  /** The last events of one sandbox, snapshot or workspace, newest first. */
+  public List<Event> events(int limit, String subject) {
+    return log.last(limit, subject);
   }
 
   private static void bind(PreparedStatement statement, SandboxRow row) throws SQLException {

@@ -30,6 +30,7 @@ final class HelpTest {
         "attach",
         "cleanup",
         "events",
+        "logs",
         "exec",
         "fork",
         "images",

@@ -86,6 +86,9 @@ final class RegistryTest {
       assertThat(registry.snapshots()).containsExactly(cold.failed("why"));
       assertThat(registry.sandboxes()).containsExactly(ended);
       assertThat(registry.events(2)).extracting(Event::kind).containsExactly("four", "three");
+      registry.note(new Event(1, "five", "somebody", ""));
+      assertThat(registry.events(9, "somebody")).extracting(Event::kind).containsExactly("five");
+      assertThat(registry.events(9, "nobody")).isEmpty();
     }
   }
 
