@@ -83,17 +83,20 @@ final class AllowedNames implements Names {
   }
 
   private synchronized void keep(Destination destination, List<Resolver.Found> found) {
+    Instant now = clock.instant();
     for (Resolver.Found one : found) {
-      learned.putLast(
-          new Learned(destination, one.address().getHostAddress()), clock.instant().plus(KEPT));
+      learned.putLast(new Learned(destination, one.address().getHostAddress()), now.plus(KEPT));
     }
-    while (learned.size() > MAX_LEARNED || learned.firstEntry().getValue().isBefore(now())) {
+    while (learned.size() > MAX_LEARNED || learned.firstEntry().getValue().isBefore(now)) {
       learned.pollFirstEntry();
     }
   }
 
-  private Instant now() {
-    return clock.instant();
+  /** For another sandbox: it knows what this one has learned so far, and learns by itself. */
+  synchronized AllowedNames copy() {
+    AllowedNames copy = new AllowedNames(destinations, resolver, clock);
+    copy.learned.putAll(learned);
+    return copy;
   }
 
   @Override

@@ -42,11 +42,23 @@ final class Destinations {
   }
 
   /**
-   * What one sandbox gets; another one of the same policy gets another.
+   * A policy, for any number of sandboxes.
    *
-   * @param servers name servers that it asks
+   * @param rules what is let through
+   * @param names what the list of the policy names; empty = it has none
+   * @param servers name servers that a sandbox asks
    */
-  record Resolved(Reach reach, List<String> servers) {
+  @SuppressWarnings("OptionalUsedAsFieldOrParameterType") // absence is part of the data
+  record Resolved(
+      NetworkPolicy policy,
+      List<String> rules,
+      Optional<AllowedNames> names,
+      List<String> servers) {
+    /** Of one sandbox: what it learns by asking is its own. */
+    Reach reach() {
+      return new Reach(policy, rules, names.map(AllowedNames::copy));
+    }
+
     /** Of the sandbox. */
     String resolverFile() {
       StringBuilder text = new StringBuilder("# forkd\n");
@@ -63,7 +75,7 @@ final class Destinations {
    */
   Resolved resolve(NetworkPolicy policy) {
     if (policy.kind() != Network.NAT) {
-      return new Resolved(Reach.of(policy), List.of());
+      return new Resolved(policy, List.of(), Optional.empty(), List.of());
     }
     return policy
         .allow()
@@ -78,7 +90,7 @@ final class Destinations {
       rules.add(server + "/32 udp 53 53");
       rules.add(server + "/32 tcp 53 53");
     });
-    return new Resolved(new Reach(policy, rules, Optional.empty()), servers);
+    return new Resolved(policy, rules, Optional.empty(), servers);
   }
 
   private Resolved listed(NetworkPolicy policy, List<Destination> list) {
@@ -88,7 +100,7 @@ final class Destinations {
         .map(one -> one.name())
         .distinct()
         .forEach(host -> check(names, host));
-    return new Resolved(new Reach(policy, names.rules(), Optional.of(names)), List.of(OWN_SERVER));
+    return new Resolved(policy, names.rules(), Optional.of(names), List.of(OWN_SERVER));
   }
 
   private static void check(AllowedNames names, String host) {

@@ -41,7 +41,7 @@ final class Networking {
     return local ? NetworkPolicy.of(Network.LOCAL) : recipe.network();
   }
 
-  /** Connects children that have answered. */
+  /** Connects children that have answered; names are resolved once for all of them. */
   void connect(List<Child> children, NetworkPolicy policy) {
     // Existing clients ask LOCAL of every snapshot; a machine without a card can have none.
     List<Guest> guests =
@@ -49,15 +49,15 @@ final class Networking {
             .map(Child::guest)
             .filter(guest -> policy.kind() != Network.LOCAL || guest.wire().isLoose())
             .toList();
-    if (policy.kind() != Network.NONE) {
-      Together.each(guests, guest -> connect(guest, policy));
+    if (policy.kind() != Network.NONE && !guests.isEmpty()) {
+      Destinations.Resolved resolved = destinations.resolve(policy);
+      Together.each(guests, guest -> connect(guest, resolved));
     }
   }
 
-  private void connect(Guest guest, NetworkPolicy policy) {
-    Destinations.Resolved resolved = destinations.resolve(policy);
+  private static void connect(Guest guest, Destinations.Resolved resolved) {
     guest.wire().connect(resolved.reach());
-    if (policy.kind() == Network.NAT) {
+    if (resolved.policy().kind() == Network.NAT) {
       byte[] text = resolved.resolverFile().getBytes(UTF_8);
       guest.writeFile("/etc/resolv.conf", MODE, new ByteArrayInputStream(text), FILE_DEADLINE);
     }
@@ -69,7 +69,7 @@ final class Networking {
   }
 
   SandboxNetwork set(SandboxId id, NetworkPolicy policy) {
-    connect(sandboxes.running(id).guest(), policy);
+    connect(sandboxes.running(id).guest(), destinations.resolve(policy));
     String word = policy.kind().word();
     parts.registry().note(parts.event("sandbox.network", id.text(), word));
     LOG.info("event=network_set sandbox={} network={} allow={}", id, word, policy.allow());

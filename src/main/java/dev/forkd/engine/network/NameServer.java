@@ -11,6 +11,7 @@ import java.io.DataOutputStream;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.Semaphore;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
@@ -30,10 +31,11 @@ final class NameServer implements AutoCloseable {
   private final Consumer<List<String>> rules;
   private final DataOutputStream out;
   private final Semaphore free = new Semaphore(AT_ONCE);
-  private List<String> inForce = List.of();
+  private Set<String> inForce;
   private boolean closed;
 
   private NameServer(Subprocess process, Names names, Consumer<List<String>> rules) {
+    this.inForce = Set.copyOf(names.rules());
     this.process = process;
     this.names = names;
     this.rules = rules;
@@ -43,6 +45,7 @@ final class NameServer implements AutoCloseable {
   /**
    * Starts one; when this returns it is asked.
    *
+   * @param names what its rules are now is in force
    * @param rules puts in force what an answer lets through
    * @throws ForkdException ENGINE when it cannot have its port
    */
@@ -93,9 +96,10 @@ final class NameServer implements AutoCloseable {
       return; // another list is in force by now: these rules must not replace its own
     }
     List<String> wanted = names.rules();
-    if (!wanted.equals(inForce)) {
+    // In no order: names are told with their addresses in another one each time.
+    if (!inForce.equals(Set.copyOf(wanted))) {
       rules.accept(wanted);
-      inForce = wanted;
+      inForce = Set.copyOf(wanted);
     }
     try {
       out.writeShort(message.length);
