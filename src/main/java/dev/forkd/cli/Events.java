@@ -6,7 +6,6 @@ import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import java.time.Instant;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -66,12 +65,16 @@ final class Events extends DaemonCommand {
   }
 
   private void past(ForkdClient client, int wanted) {
-    List<JsonNode> events = new ArrayList<>();
     if (wanted > 0) {
-      client.events(wanted).forEach(events::add);
+      oldestFirst(client.events(wanted)).forEach(this::show);
     }
-    Collections.reverse(events);
-    events.forEach(this::show);
+  }
+
+  /** What the daemon lists newest first. */
+  static List<JsonNode> oldestFirst(JsonNode newestFirst) {
+    List<JsonNode> events = new ArrayList<>();
+    newestFirst.forEach(events::add);
+    return events.reversed();
   }
 
   /** One event of the past, as people read it. */

@@ -6,7 +6,6 @@ import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.SandboxId;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -42,9 +41,7 @@ final class Logs extends DaemonCommand {
   @Override
   int run(ForkdClient client) {
     SandboxId sandbox = new SandboxId(id);
-    List<JsonNode> events = new ArrayList<>();
-    client.events(limit, sandbox).forEach(events::add);
-    Collections.reverse(events);
+    List<JsonNode> events = Events.oldestFirst(client.events(limit, sandbox));
     List<String> refused = refused(client, sandbox, !events.isEmpty());
     if (json) {
       ObjectNode told = Json.object();
