@@ -108,8 +108,7 @@ static int open_listener(struct agent *a, int fd, struct error *e) {
   a->listener = (struct source){.fd = fd, .ready = listener_ready};
   if (fd < 0) return 0;
   // Non-blocking: the peer may be gone again by the time it is accepted.
-  if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
-    return FAIL_ERRNO(e, "fcntl of the listening socket");
+  if (set_nonblocking(fd, e) < 0) return -1;
   return loop_watch(&a->loop, &a->listener, EPOLLIN, e);
 }
 

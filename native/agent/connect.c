@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -11,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../common/channel.h"
 #include "../common/relay.h"
 
 static int try_address(const struct sockaddr *address, socklen_t size) {
@@ -34,15 +34,15 @@ int connect_open(int port) {
   return fd;
 }
 
-static void unblock(int fd) { fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
-
 // This process is a fork of the agent that executes nothing: it must not be looked into.
 _Noreturn void connect_relay(int connection) {
   static struct relay up, down;
+  struct error e;
   prctl(PR_SET_DUMPABLE, 0);
   signal(SIGPIPE, SIG_IGN);
-  for (int fd = 0; fd < 2; fd++) unblock(fd);
-  unblock(connection);
+  if (set_nonblocking(0, &e) < 0 || set_nonblocking(1, &e) < 0 ||
+      set_nonblocking(connection, &e) < 0)
+    _exit(1);
   while (!down.passed_on) {
     short in = relay_events(&up, &down), out = relay_events(&down, &up);
     struct pollfd fds[] = {

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int set_nonblocking(int fd, struct error *e) {
+int set_nonblocking(int fd, struct error *e) {
   int flags = fcntl(fd, F_GETFL);
   if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
     return FAIL_ERRNO(e, "fcntl(%d, O_NONBLOCK)", fd);

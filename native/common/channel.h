@@ -37,5 +37,6 @@ int channel_try_send_with_fds(struct channel *c, const struct buffer *frame, con
 // at most `timeout_ms`, and sends the frame at once.
 int channel_send_with_fds(struct channel *c, const struct buffer *frame, const int *fds, size_t n,
                           int timeout_ms, struct error *e);
+int set_nonblocking(int fd, struct error *e);
 bool channel_wants_write(const struct channel *c);
 bool channel_full(const struct channel *c);

@@ -44,15 +44,16 @@ static void remove_stale(struct cgroups *all, int base) {
   closedir(dir);
 }
 
-static bool has_io_weight(const struct cgroups *all, int dir) {
-  for (const char *const *file = all->ops->io_files; *file; file++)
-    if (faccessat(dir, *file, F_OK, 0) == 0) return true;
-  return false;
+// That of the files which this kernel has, or NULL.
+static const char *io_file(const struct cgroup_ops *ops, int dir) {
+  const char *const *file = ops->io_files;
+  while (*file && faccessat(dir, *file, F_OK, 0) < 0) file++;
+  return *file;
 }
 
 // Weights need a scheduler of the kernel that not every one is built with.
 static void drop_io_without_weights(struct cgroups *all) {
-  if (all->base[C_IO] < 0 || has_io_weight(all, all->base[C_IO])) return;
+  if (all->base[C_IO] < 0 || io_file(all->ops, all->base[C_IO])) return;
   close(all->base[C_IO]);
   all->base[C_IO] = -1;
   warn(all, controller_names[C_IO], "this kernel has no weights of it");
@@ -61,9 +62,9 @@ static void drop_io_without_weights(struct cgroups *all) {
 int cgroup_set_io(int dir, const struct cgroup_ops *ops, int64_t weight, struct error *e) {
   char text[32];
   snprintf(text, sizeof text, "%lld", (long long)(weight ? weight : IO_WEIGHT_USUAL));
-  for (const char *const *file = ops->io_files; *file; file++)
-    if (faccessat(dir, *file, F_OK, 0) == 0) return write_text(dir, *file, text, e);
-  return FAIL(e, ERR_UNSUPPORTED, "this kernel has no weights of io");
+  const char *file = io_file(ops, dir);
+  return file ? write_text(dir, file, text, e)
+              : FAIL(e, ERR_UNSUPPORTED, "this kernel has no weights of io");
 }
 
 static void open_base(struct cgroups *all, enum controller c) {

@@ -61,6 +61,8 @@ int questions(const char *name, struct error *e);
 int uplink_add(const char *name, int number, struct error *e);
 // What of it does not go with the namespace.
 void uplink_remove(const char *name);
+// Writes 1 to a setting of the kernel.
+int switch_on(const char *path, struct error *e);
 // In the network namespace of the caller.
 int forwarding_on(struct error *e);
 

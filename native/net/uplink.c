@@ -13,12 +13,12 @@
 
 #define TABLE "forkd_uplinks"
 
-static int write_switch(const char *path, struct error *e) {
+int switch_on(const char *path, struct error *e) {
   cleanup_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
   return fd < 0 || write(fd, "1", 1) != 1 ? FAIL_ERRNO(e, "writing %s", path) : 0;
 }
 
-int forwarding_on(struct error *e) { return write_switch("/proc/sys/net/ipv4/ip_forward", e); }
+int forwarding_on(struct error *e) { return switch_on("/proc/sys/net/ipv4/ip_forward", e); }
 
 static const char host_rules[] =
     "table ip " TABLE " {}\n"
