@@ -82,21 +82,30 @@ static void broken(struct template *t, const char *who, const struct error *why)
   template_end(t, &e);
 }
 
+bool template_starved(struct launcher *l, const struct template *t, struct error *why) {
+  if (cgroup_oom_kills(&l->cgroups, &t->cgroup) <= 0) return false;
+  FAIL(why, ERR_RUNTIME,
+       "the kernel ended the interpreter for want of memory before it was warm (what warm-up has "
+       "written counts twice while it is copied); limit: %lld bytes",
+       (long long)t->spec.limits.memory_bytes);
+  return true;
+}
+
+// Why it ended before it could be forked.
+static void untimely(struct launcher *l, const struct template *t, struct error *why) {
+  if (template_starved(l, t, why)) return;
+  if (t->end.exit_code >= 0)
+    FAIL(why, ERR_RUNTIME, "the interpreter ended with exit code %d before it was warm",
+         t->end.exit_code);
+  else FAIL(why, ERR_RUNTIME, "signal %d ended the interpreter before it was warm", t->end.signal);
+}
+
 void template_barren(struct launcher *l, struct template *t) {
   struct error why;
   t->zygote_alive = false;
   FAIL(&why, ERR_RUNTIME, "the warm interpreter of template %s has ended", t->spec.name);
   if (t->state < T_READY) {
-    if (cgroup_oom_kills(&l->cgroups, &t->cgroup) > 0)
-      FAIL(&why, ERR_RUNTIME,
-           "the kernel ended the interpreter for want of memory before it was warm (what warm-up "
-           "has written counts twice while it is copied); limit: %lld bytes",
-           (long long)t->spec.limits.memory_bytes);
-    else if (t->end.exit_code >= 0)
-      FAIL(&why, ERR_RUNTIME, "the interpreter ended with exit code %d before it was warm",
-           t->end.exit_code);
-    else
-      FAIL(&why, ERR_RUNTIME, "signal %d ended the interpreter before it was warm", t->end.signal);
+    untimely(l, t, &why);
     template_end(t, &why);
     return;
   }

@@ -192,6 +192,8 @@ void hear_warden(struct launcher *l, struct template *t);
 void hear_holder(struct launcher *l, struct template *t);
 // It can be forked now: answers the request with what the zygote has said.
 void template_ready(struct launcher *l, struct template *t, const struct frame *warmed);
+// Whether the kernel has killed something of it for want of memory; then `why` says so.
+bool template_starved(struct launcher *l, const struct template *t, struct error *why);
 // Its interpreter has ended: no more forks.
 void template_barren(struct launcher *l, struct template *t);
 

@@ -40,7 +40,8 @@ void warm_files_frozen(struct launcher *l, struct template *t, const struct job_
   struct frame warmed;
   struct warm_files *w = t->warm;
   if (result->error.message[0]) {
-    FAIL(&why, result->error.kind, "keeping what warm-up has written: %.400s",
+    // Whom the kernel picks, the copy or the interpreter, is chance.
+    if (!template_starved(l, t, &why)) FAIL(&why, result->error.kind, "keeping what warm-up has written: %.400s",
          result->error.message);
     template_end(t, &why);
     return;
