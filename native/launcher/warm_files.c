@@ -41,8 +41,9 @@ void warm_files_frozen(struct launcher *l, struct template *t, const struct job_
   struct warm_files *w = t->warm;
   if (result->error.message[0]) {
     // Whom the kernel picks, the copy or the interpreter, is chance.
-    if (!template_starved(l, t, &why)) FAIL(&why, result->error.kind, "keeping what warm-up has written: %.400s",
-         result->error.message);
+    if (!template_starved(l, t, &why))
+      FAIL(&why, result->error.kind, "keeping what warm-up has written: %.400s",
+           result->error.message);
     template_end(t, &why);
     return;
   }
