@@ -247,6 +247,7 @@ public final class Main {
           wiring.version(),
           config.branchConcurrency(),
           config.memoryBudgetMib(),
+          config.sweepInterval(),
           Resolver.of(config.nameServers()),
           directory.instance());
     }
@@ -264,12 +265,15 @@ public final class Main {
         }
 
         @Override
-        public void retain(Set<String> digests) {
-          store.images().stream()
-              .map(StoredImage::digest)
-              .filter(digest -> !digests.contains(digest))
-              .forEach(store::remove);
+        public int retain(Set<String> digests) {
+          List<String> unused =
+              store.images().stream()
+                  .map(StoredImage::digest)
+                  .filter(digest -> !digests.contains(digest))
+                  .toList();
+          unused.forEach(store::remove);
           vm.retainImages(store.digests());
+          return unused.size();
         }
 
         @Override

@@ -15,6 +15,8 @@ import java.time.Duration;
  * @param auditLog file with a line for each request; "" = in the state directory, "none" = no log
  * @param branchConcurrency branches that may be made at once
  * @param memoryBudgetMib of all sandboxes together, in MiB; 0 = none
+ * @param sweepInterval between two looks for what nobody needs on the disk; zero = at the start
+ *     only
  * @param nameServers asked for names that sandboxes may reach, ADDRESS[:PORT],…; "" = the host's
  * @param adoptGrace how long sandboxes of the process engine live on without a daemon; zero = not
  * @param keepOnStop leave them to the next daemon on SIGTERM, too
@@ -28,6 +30,7 @@ public record Config(
     String auditLog,
     int branchConcurrency,
     int memoryBudgetMib,
+    Duration sweepInterval,
     String nameServers,
     Duration adoptGrace,
     boolean keepOnStop) {
@@ -36,6 +39,7 @@ public record Config(
 
   /** Of a service that nobody is to reach. */
   public static Config quiet(Directories directories) {
-    return new Config(directories, "none", "", "", "", "none", 1, 0, "", Duration.ZERO, false);
+    Duration none = Duration.ZERO;
+    return new Config(directories, "none", "", "", "", "none", 1, 0, none, "", none, false);
   }
 }

@@ -25,7 +25,7 @@ final class Serve implements Callable<Integer> {
           + " control group is delegated;"
           + " virtual machines and images made by apt need root (docs/rootless.md)";
 
-  private static final int MAX_GRACE = 86_400;
+  private static final int MAX_SECONDS = 86_400;
 
   @Option(
       names = "--state-dir",
@@ -85,6 +85,14 @@ final class Serve implements Callable<Integer> {
   private String memoryBudget = "";
 
   @Option(
+      names = "--sweep-interval",
+      paramLabel = "SECONDS",
+      description =
+          "How often files that nothing needs are looked for; default 600; 0 = at the start only"
+              + " [FORKD_SWEEP_INTERVAL].")
+  private String sweepInterval = "";
+
+  @Option(
       names = "--name-servers",
       paramLabel = "ADDRESS[:PORT],...",
       description =
@@ -134,8 +142,9 @@ final class Serve implements Callable<Integer> {
             auditLog(or(auditLog, "FORKD_AUDIT_LOG", "")),
             count("--branch-concurrency", or(branchConcurrency, "FORKD_BRANCH_CONCURRENCY", "4")),
             mebibytes(or(memoryBudget, "FORKD_MEMORY_BUDGET", "0")),
+            seconds("--sweep-interval", or(sweepInterval, "FORKD_SWEEP_INTERVAL", "600")),
             or(nameServers, "FORKD_NAME_SERVERS", ""),
-            grace(or(adoptGrace, "FORKD_ADOPT_GRACE", "0")),
+            seconds("--adopt-grace", or(adoptGrace, "FORKD_ADOPT_GRACE", "0")),
             keeps(or(onStop, "FORKD_ON_STOP", "end")));
     if (config.keepOnStop() && config.adoptGrace().isZero()) {
       throw new ForkdException(
@@ -163,11 +172,11 @@ final class Serve implements Callable<Integer> {
     return Integer.parseInt(text);
   }
 
-  private static Duration grace(String text) {
-    if (!text.matches("0|[1-9][0-9]{0,4}") || Integer.parseInt(text) > MAX_GRACE) {
+  private static Duration seconds(String flag, String text) {
+    if (!text.matches("0|[1-9][0-9]{0,4}") || Integer.parseInt(text) > MAX_SECONDS) {
       throw new ForkdException(
           FailureKind.INVALID,
-          "--adopt-grace is \"" + text + "\"; give a number of seconds, 0 to " + MAX_GRACE);
+          "%s is \"%s\"; give a number of seconds, 0 to %d".formatted(flag, text, MAX_SECONDS));
     }
     return Duration.ofSeconds(Integer.parseInt(text));
   }

@@ -32,10 +32,12 @@ final class Creation implements Snapshots.Warmer {
 
   private final Parts parts;
   private final Warming warming;
+  private final ImagesInUse images;
 
-  Creation(Parts parts, Warming warming) {
+  Creation(Parts parts, Warming warming, ImagesInUse images) {
     this.parts = parts;
     this.warming = warming;
+    this.images = images;
   }
 
   /** Recipe, image, warm-up, manifest, registry; a failure leaves what was there before. */
@@ -52,9 +54,11 @@ final class Creation implements Snapshots.Warmer {
     SnapshotRow row = row(tag, recipe, engine, request.marks());
     snapshots.begin(row, request.replace());
     try {
-      RootImage image = warming.prepare(recipe, engine, listener);
-      Warming.Warmed warmed = warming.warm(row, recipe, image, listener);
-      commit(snapshots, row, warmed);
+      images.preparing(() -> {
+        RootImage image = warming.prepare(recipe, engine, listener);
+        commit(snapshots, row, warming.warm(row, recipe, image, listener));
+        return image;
+      });
     } catch (RuntimeException e) {
       abort(snapshots, tag, e);
       throw e;

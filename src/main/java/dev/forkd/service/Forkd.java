@@ -11,8 +11,6 @@ import dev.forkd.model.SnapshotDetail;
 import dev.forkd.model.SnapshotInfo;
 import dev.forkd.model.Tag;
 import dev.forkd.store.SnapshotRow;
-import java.util.Set;
-import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -33,6 +31,7 @@ public final class Forkd implements AutoCloseable {
   private final Branches branches;
   private final Workspaces workspaces;
   private final Waits waits;
+  private final Sweep sweep;
   private final Reaper reaper;
   private final Warming warming;
   private final Forks forks;
@@ -42,9 +41,10 @@ public final class Forkd implements AutoCloseable {
     this.parts = parts;
     this.forks = new Forks(parts);
     this.admission = forks.admission();
-    this.warming = new Warming(parts, forks);
-    this.creation = new Creation(parts, warming);
-    this.snapshots = new Snapshots(parts, creation);
+    ImagesInUse images = new ImagesInUse(parts);
+    this.warming = new Warming(parts, forks, images);
+    this.creation = new Creation(parts, warming, images);
+    this.snapshots = new Snapshots(parts, creation, images);
     this.sandboxes = new Sandboxes(parts, snapshots, metrics);
     this.networking = new Networking(parts, sandboxes);
     this.forking = new Forking(parts, snapshots, sandboxes, forks, networking, metrics);
@@ -53,13 +53,13 @@ public final class Forkd implements AutoCloseable {
     this.branches = new Branches(parts, snapshots, sandboxes, forks, writing);
     this.workspaces = new Workspaces(parts, snapshots, sandboxes, forking, branches);
     this.waits = new Waits(snapshots, sandboxes, parts.registry());
+    this.sweep = new Sweep(parts, images, metrics);
     this.reaper = new Reaper(sandboxes::endOverdue);
   }
 
   /** Starts the service on what earlier daemons left in the registry. */
   public static Forkd start(Parts parts) {
     Forkd forkd = new Forkd(parts);
-    parts.files().sweep();
     forkd.snapshots.load();
     Adoption adoption = Adoption.of(parts, forkd.snapshots, forkd.warming);
     forkd.sandboxes.load(adoption.sandboxes());
@@ -67,23 +67,9 @@ public final class Forkd implements AutoCloseable {
     parts.engines().values().forEach(Forkd::recover);
     forkd.workspaces.load();
     adoption.install();
-    forkd.removeUnusedImages();
+    forkd.sweep.run();
+    forkd.reaper.sweep(forkd.sweep, parts.sweepInterval());
     return forkd;
-  }
-
-  private void removeUnusedImages() {
-    Set<String> used =
-        parts.registry().snapshots().stream()
-            .map(SnapshotRow::imageDigest)
-            .collect(Collectors.toSet());
-    if (used.isEmpty()) {
-      return; // a registry that was lost must not take the images with it
-    }
-    try {
-      parts.images().retain(used);
-    } catch (ForkdException e) {
-      LOG.error("event=images_not_removed reason=\"{}\"", e.getMessage());
-    }
   }
 
   // What cannot be removed now is tried again at the next start; until then it is in nobody's way.

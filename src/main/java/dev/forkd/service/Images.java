@@ -14,8 +14,8 @@ public interface Images {
   /** The image of that digest, if what it is made of is still there as it was. */
   Optional<RootImage> find(String digest);
 
-  /** Removes all images but these; what no snapshot uses is left when a daemon is killed. */
-  void retain(Set<String> digests);
+  /** Removes all images but these, and tells how many. */
+  int retain(Set<String> digests);
 
   /** Removes an image that no snapshot uses any more; an unknown digest is ignored. */
   void remove(String digest);

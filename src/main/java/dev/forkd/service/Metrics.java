@@ -32,6 +32,8 @@ final class Metrics {
   private final Map<String, Histogram> forkSeconds = new ConcurrentHashMap<>();
   private final Map<String, Histogram> runSeconds = new ConcurrentHashMap<>();
   private final Map<String, LongAdder> ended = new ConcurrentHashMap<>();
+  private final Map<String, LongAdder> swept = new ConcurrentHashMap<>();
+  private final LongAdder failedSweeps = new LongAdder();
 
   /** Counts that are asked for when they are read. */
   record Gauges(
@@ -80,6 +82,16 @@ final class Metrics {
     ended.computeIfAbsent(kind, k -> new LongAdder()).increment();
   }
 
+  /** What a sweep has taken from the disk. */
+  void swept(String what, int n) {
+    swept.computeIfAbsent(what, k -> new LongAdder()).add(n);
+  }
+
+  /** Something that nobody needs could not be removed. */
+  void sweepFailed() {
+    failedSweeps.increment();
+  }
+
   /** Everything as Prometheus text. */
   String text(Gauges gauges) {
     StringBuilder out = new StringBuilder(4096);
@@ -111,11 +123,19 @@ final class Metrics {
     out.append("forkd_pool_hits_total %d%n".formatted(pooled.sum()));
     head(out, "forkd_fork_failures_total", "counter", "Batches that failed.");
     out.append("forkd_fork_failures_total %d%n".formatted(failedForks.sum()));
-    head(out, "forkd_sandboxes_ended_total", "counter", "Sandboxes that ended, by reason.");
-    new TreeMap<>(ended)
-        .forEach((kind, count) ->
-            out.append(
-                "forkd_sandboxes_ended_total{reason=\"%s\"} %d%n".formatted(kind, count.sum())));
+    String name = "forkd_sandboxes_ended_total";
+    counters(out, name, "Sandboxes that ended, by reason.", "reason", ended);
+    counters(out, "forkd_swept_total", "Taken from the disk as unused.", "what", swept);
+    head(out, "forkd_sweep_failures_total", "counter", "What could not be taken from the disk.");
+    out.append("forkd_sweep_failures_total %d%n".formatted(failedSweeps.sum()));
+  }
+
+  private static void counters(
+      StringBuilder out, String name, String help, String label, Map<String, LongAdder> counts) {
+    head(out, name, "counter", help);
+    new TreeMap<>(counts)
+        .forEach((value, count) ->
+            out.append("%s{%s=\"%s\"} %d%n".formatted(name, label, value, count.sum())));
   }
 
   private static void memory(StringBuilder out, List<SandboxInfo> sandboxes) {

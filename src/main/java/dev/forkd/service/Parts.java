@@ -11,6 +11,7 @@ import dev.forkd.model.Tag;
 import dev.forkd.store.Registry;
 import dev.forkd.store.SnapshotFiles;
 import dev.forkd.store.Terms;
+import java.time.Duration;
 import java.time.InstantSource;
 import java.util.List;
 import java.util.Map;
@@ -26,6 +27,8 @@ import java.util.Map;
  * @param version of forkd, for the metrics
  * @param branchCap branches that may be made at once, at least 1
  * @param memoryBudgetMib of all sandboxes together, in MiB; 0 = none
+ * @param sweepInterval between two looks for what nobody needs on the disk; zero = at the start
+ *     only
  * @param resolver of names that sandboxes may reach
  * @param instance label of this daemon, which its cgroups carry; two daemons never share one
  */
@@ -38,6 +41,7 @@ public record Parts(
     String version,
     int branchCap,
     long memoryBudgetMib,
+    Duration sweepInterval,
     Resolver resolver,
     String instance) {
   /** Branches at once when nobody says otherwise. */

@@ -6,16 +6,19 @@ import dev.forkd.model.SnapshotStatus;
 import dev.forkd.store.SnapshotRow;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Stream;
 
 /** Makes cold snapshots warm: one thread warms, the others wait for it. */
 final class Rewarming {
   private final Snapshots owner;
   private final Snapshots.Warmer warmer;
+  private final ImagesInUse images;
 
-  Rewarming(Snapshots owner, Snapshots.Warmer warmer) {
+  Rewarming(Snapshots owner, Snapshots.Warmer warmer, ImagesInUse images) {
     this.owner = owner;
     this.warmer = warmer;
+    this.images = images;
   }
 
   /** The template of a leased snapshot, acquired for the caller. */
@@ -33,9 +36,17 @@ final class Rewarming {
     if (row.status() != SnapshotStatus.READY) {
       throw SnapshotRefusal.failed(row); // by whoever held the lock before
     }
+    Attempt attempt = images.preparing(() -> attempt(snapshot, row));
+    return attempt.warm().orElseThrow(() -> changed(snapshot, attempt.imageDigest()));
+  }
+
+  /** How warming went: without a template there is only another image than the snapshot's. */
+  private record Attempt(Optional<WarmTemplate> warm, String imageDigest) {}
+
+  private Attempt attempt(Snapshot snapshot, SnapshotRow row) {
     RootImage image = warmer.image(row);
     if (!image.digest().equals(row.imageDigest())) {
-      throw changed(snapshot, image.digest());
+      return new Attempt(Optional.empty(), image.digest());
     }
     Warming.Warmed warmed = warmer.warm(row, image, chain(row));
     try {
@@ -44,7 +55,7 @@ final class Rewarming {
       warmed.template().retire();
       throw e;
     }
-    return warmed.template();
+    return new Attempt(Optional.of(warmed.template()), image.digest());
   }
 
   private List<Path> chain(SnapshotRow row) {
@@ -62,7 +73,7 @@ final class Rewarming {
     try {
       owner.failed(snapshot, why);
     } finally {
-      owner.dropImage(digest);
+      images.drop(digest);
     }
     return SnapshotRefusal.failed(snapshot.row);
   }

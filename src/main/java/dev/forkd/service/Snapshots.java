@@ -31,6 +31,7 @@ final class Snapshots {
   private static final Logger LOG = LoggerFactory.getLogger(Snapshots.class);
 
   private final Parts parts;
+  private final ImagesInUse images;
   private final Rewarming rewarming;
   private final Bootable bootable;
   private final Map<Tag, Snapshot> snapshots = new TreeMap<>();
@@ -51,9 +52,10 @@ final class Snapshots {
     Warming.Warmed warm(SnapshotRow row, RootImage image, List<Path> chain);
   }
 
-  Snapshots(Parts parts, Warmer warmer) {
+  Snapshots(Parts parts, Warmer warmer, ImagesInUse images) {
     this.parts = parts;
-    this.rewarming = new Rewarming(this, warmer);
+    this.images = images;
+    this.rewarming = new Rewarming(this, warmer, images);
     this.bootable = new Bootable(parts.files());
   }
 
@@ -326,8 +328,8 @@ final class Snapshots {
 
   /** The image stays below the sandboxes that are mounted on it until the last of them is gone. */
   private void letGo(Snapshot snapshot) {
-    Runnable drop = () -> dropImage(snapshot.row.imageDigest());
-    snapshot.live.ifPresentOrElse(live -> live.retire(drop), drop);
+    snapshot.live.ifPresentOrElse(
+        WarmTemplate::retire, () -> images.drop(snapshot.row.imageDigest()));
   }
 
   private ForkdException notFoundNow(Tag tag) {
@@ -335,18 +337,6 @@ final class Snapshots {
         ? new ForkdException(
             FailureKind.CONFLICT, "snapshot " + tag + " is being written; retry once it is done")
         : SnapshotRefusal.notFound(tag);
-  }
-
-  /** Removes an image unless a snapshot needs it or one is being made that may. */
-  void dropImage(String digest) {
-    synchronized (this) {
-      if (digest.isEmpty()
-          || !writing.isEmpty()
-          || snapshots.values().stream().anyMatch(s -> s.row.imageDigest().equals(digest))) {
-        return;
-      }
-    }
-    parts.images().remove(digest);
   }
 
   private void checkUnused(Snapshot snapshot, String verb) {

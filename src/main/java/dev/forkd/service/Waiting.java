@@ -4,7 +4,7 @@ import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
 import dev.forkd.model.ForkdException;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.ReentrantLock;
+import java.util.concurrent.locks.Lock;
 
 /** Waiting for a lock with a deadline and an interruptible thread. */
 final class Waiting {
@@ -14,7 +14,7 @@ final class Waiting {
   private Waiting() {}
 
   /** Takes the lock, or throws TIMEOUT. */
-  static void lock(ReentrantLock lock, String what) {
+  static void lock(Lock lock, String what) {
     try {
       if (!lock.tryLock(MINUTES, TimeUnit.MINUTES)) {
         throw new ForkdException(

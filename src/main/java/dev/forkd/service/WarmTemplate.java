@@ -23,7 +23,7 @@ final class WarmTemplate {
   private int users;
   private boolean retired;
   private boolean closed;
-  private Runnable afterClose = () -> {};
+  private final ImagesInUse.Hold image;
 
   /**
    * What a template stands on.
@@ -45,11 +45,17 @@ final class WarmTemplate {
     }
   }
 
-  WarmTemplate(Recipe recipe, Template template, Pool pool, Base base) {
+  /**
+   * Owns the template and its pool.
+   *
+   * @param image closed after the template
+   */
+  WarmTemplate(Recipe recipe, Template template, Pool pool, Base base, ImagesInUse.Hold image) {
     this.recipe = recipe;
     this.template = template;
     this.pool = pool;
     this.base = base;
+    this.image = image;
   }
 
   /** Digest of the root file system below it. */
@@ -102,16 +108,10 @@ final class WarmTemplate {
 
   /** No more forks; closed now, or when nobody needs it any more. */
   void retire() {
-    retire(() -> {});
-  }
-
-  /** As above; {@code then} runs when it is closed, for what its sandboxes needed until then. */
-  void retire(Runnable then) {
     pool.close();
     boolean unused;
     synchronized (this) {
       retired = true;
-      afterClose = then;
       unused = mayClose();
     }
     if (unused) {
@@ -129,7 +129,7 @@ final class WarmTemplate {
     long began = System.nanoTime();
     template.close();
     base.below().ifPresent(WarmTemplate::release);
-    afterClose.run();
+    image.close();
     LOG.info("event=template_closed recipe={} ms={}", recipe.name(), Durations.millisSince(began));
   }
 }

@@ -24,10 +24,12 @@ final class Warming {
 
   private final Parts parts;
   private final Forks forks;
+  private final ImagesInUse images;
 
-  Warming(Parts parts, Forks forks) {
+  Warming(Parts parts, Forks forks, ImagesInUse images) {
     this.parts = parts;
     this.forks = forks;
+    this.images = images;
   }
 
   /**
@@ -93,7 +95,7 @@ final class Warming {
     Pool.Source source =
         n -> forks.fork(tag, engine, template, n, recipe.limits(), SandboxRow.State.PARKED);
     Pool pool = new Pool(tag, recipe.pool(), source, template::room, forks);
-    return new WarmTemplate(recipe, template, pool, base);
+    return new WarmTemplate(recipe, template, pool, base, images.hold(base.imageDigest()));
   }
 
   private static WarmPlan plan(Tag tag, Recipe recipe, RootImage image) {

@@ -25,6 +25,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import tools.jackson.databind.JsonNode;
@@ -41,6 +42,9 @@ public final class SnapshotFiles {
       PosixFilePermissions.fromString("rwx------");
 
   private final Path root;
+
+  /** Directories that this daemon is writing or removing; a sweep leaves them alone. */
+  private final Set<Path> busy = ConcurrentHashMap.newKeySet();
 
   /** The snapshots below {@code root}, an existing directory. */
   public SnapshotFiles(Path root) {
@@ -91,9 +95,11 @@ public final class SnapshotFiles {
   /** An empty private directory in which a snapshot of that name can be written. */
   public Path stage(Tag tag) {
     Path dir = root.resolve(STAGED + tag.text() + "-" + System.nanoTime());
+    busy.add(dir);
     try {
       return Files.createDirectory(dir, PosixFilePermissions.asFileAttribute(PRIVATE));
     } catch (IOException e) {
+      busy.remove(dir);
       throw failure("stage", dir, e);
     }
   }
@@ -112,6 +118,7 @@ public final class SnapshotFiles {
       write(staged, manifest);
       delete(tag);
       Files.move(staged, dir(tag), StandardCopyOption.ATOMIC_MOVE);
+      busy.remove(staged);
       FileTree.sync(root);
     } catch (IOException e) {
       throw failure("publish", staged, e);
@@ -126,6 +133,8 @@ public final class SnapshotFiles {
       }
     } catch (IOException e) {
       throw failure("discard", staged, e);
+    } finally {
+      busy.remove(staged);
     }
   }
 
@@ -181,13 +190,21 @@ public final class SnapshotFiles {
     Path dir = dir(tag);
     try {
       if (Files.exists(dir, LinkOption.NOFOLLOW_LINKS)) {
-        Path doomed = root.resolve(DOOMED + tag.text() + "-" + System.nanoTime());
-        Files.move(dir, doomed, StandardCopyOption.ATOMIC_MOVE);
-        FileTree.sync(root);
-        FileTree.delete(doomed);
+        remove(dir, root.resolve(DOOMED + tag.text() + "-" + System.nanoTime()));
       }
     } catch (IOException e) {
       throw failure("delete", dir, e);
+    }
+  }
+
+  private void remove(Path dir, Path doomed) throws IOException {
+    busy.add(doomed);
+    try {
+      Files.move(dir, doomed, StandardCopyOption.ATOMIC_MOVE);
+      FileTree.sync(root);
+      FileTree.delete(doomed);
+    } finally {
+      busy.remove(doomed);
     }
   }
 
@@ -207,15 +224,23 @@ public final class SnapshotFiles {
     }
   }
 
-  /** Finishes deletions that an earlier daemon began, and removes what it had not finished. */
-  public void sweep() {
+  /**
+   * Finishes deletions that were begun, and removes what was never finished.
+   *
+   * @return how many directories
+   */
+  public int sweep() {
+    int swept = 0;
     try (Stream<Path> entries = Files.list(root)) {
       for (Path entry : entries.toList()) {
         String name = entry.getFileName().toString();
-        if (name.startsWith(DOOMED) || name.startsWith(STAGED)) {
+        boolean ours = name.startsWith(DOOMED) || name.startsWith(STAGED);
+        if (ours && !busy.contains(entry)) {
           FileTree.delete(entry);
+          swept++;
         }
       }
+      return swept;
     } catch (IOException e) {
       throw failure("sweep", root, e);
     } catch (UncheckedIOException e) {

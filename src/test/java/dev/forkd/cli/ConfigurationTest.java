@@ -70,7 +70,8 @@ final class ConfigurationTest {
         .isEqualTo(
             "Config[directories=Directories[state=/s, run=/r], bind=127.0.0.1:8889,"
                 + " tokenFile=/token, tlsCert=, tlsKey=, auditLog=, branchConcurrency=4,"
-                + " memoryBudgetMib=0, nameServers=, adoptGrace=PT0S, keepOnStop=false]\n");
+                + " memoryBudgetMib=0, sweepInterval=PT10M, nameServers=, adoptGrace=PT0S,"
+                + " keepOnStop=false]\n");
     captured.out.reset();
     captured.env.put("FORKD_BIND", "none");
     captured.run("serve", "--tls-cert", "/c", "--tls-key", "/k");
@@ -89,6 +90,10 @@ final class ConfigurationTest {
     assertThat(captured.err()).contains("--memory-budget is \"8GiB\"");
     captured.env.remove("FORKD_MEMORY_BUDGET");
     captured.out.reset();
+    captured.env.put("FORKD_SWEEP_INTERVAL", "10m");
+    assertThat(captured.run("serve")).isEqualTo(2);
+    assertThat(captured.err()).contains("--sweep-interval is \"10m\"");
+    captured.env.remove("FORKD_SWEEP_INTERVAL");
     captured.env.put("FORKD_ADOPT_GRACE", "300");
     captured.run("serve", "--on-stop", "keep");
     assertThat(captured.out()).contains("adoptGrace=PT5M, keepOnStop=true");

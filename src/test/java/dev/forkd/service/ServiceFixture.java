@@ -15,6 +15,7 @@ import dev.forkd.store.Registry;
 import dev.forkd.store.SnapshotFiles;
 import dev.forkd.store.StateDirectory;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.time.InstantSource;
 import java.util.List;
 import java.util.Map;
@@ -42,7 +43,7 @@ public final class ServiceFixture implements AutoCloseable {
   public final Registry registry;
   public final Forkd forkd;
 
-  private ServiceFixture(Path dir, FakeEngine engine, long budgetMib) {
+  private ServiceFixture(Path dir, FakeEngine engine, long budgetMib, Duration sweepInterval) {
     this.engine = engine;
     this.state = StateDirectory.open(dir.resolve("state"), dir.resolve("run"));
     this.registry = Registry.open(state.database());
@@ -58,6 +59,7 @@ public final class ServiceFixture implements AutoCloseable {
                 "1.2.3",
                 2,
                 budgetMib,
+                sweepInterval,
                 Resolver.of(""),
                 state.instance()));
   }
@@ -69,7 +71,12 @@ public final class ServiceFixture implements AutoCloseable {
 
   /** As {@link #open(Path)}, with a memory budget. */
   public static ServiceFixture open(Path dir, long budgetMib) {
-    return new ServiceFixture(dir, new FakeEngine(), budgetMib);
+    return new ServiceFixture(dir, new FakeEngine(), budgetMib, Duration.ZERO);
+  }
+
+  /** As {@link #open(Path)}, and it sweeps again and again. */
+  public static ServiceFixture sweeping(Path dir, Duration interval) {
+    return new ServiceFixture(dir, new FakeEngine(), 0, interval);
   }
 
   public SnapshotInfo create(String tag, String recipe, boolean replace) {
@@ -161,8 +168,9 @@ public final class ServiceFixture implements AutoCloseable {
     }
 
     @Override
-    public void retain(Set<String> digests) {
+    public int retain(Set<String> digests) {
       retained.add(digests);
+      return 3;
     }
 
     @Override

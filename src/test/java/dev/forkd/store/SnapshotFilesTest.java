@@ -37,9 +37,25 @@ final class SnapshotFilesTest {
     SnapshotFiles files = new SnapshotFiles(root);
     files.write(TAG, Json.object());
     Files.createDirectories(root.resolve(".deleting-old-1/x"));
-    files.sweep();
+    assertThat(files.sweep()).isEqualTo(1);
     assertThat(root).isDirectoryContaining(path -> path.endsWith("t"));
     assertThat(root.resolve(".deleting-old-1")).doesNotExist();
+  }
+
+  @Test
+  void whatIsBeingWrittenIsNotSwept() throws IOException {
+    SnapshotFiles files = new SnapshotFiles(root);
+    Path staged = files.stage(TAG);
+    Files.createDirectory(root.resolve(".staging-t-1"));
+    assertThat(files.sweep()).isEqualTo(1);
+    assertThat(root).isDirectoryContaining(staged::equals);
+    files.publish(staged, TAG, Json.object());
+    Path given = files.stage(TAG);
+    files.discard(given);
+    Files.createDirectory(given); // a deletion that did not come to its end
+    assertThat(files.sweep()).isEqualTo(1);
+    assertThat(root).isDirectoryContaining(path -> path.endsWith("t")).isNotEmptyDirectory();
+    assertThat(files.exists(TAG)).isTrue();
   }
 
   @Test
