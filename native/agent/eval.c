@@ -9,13 +9,15 @@
 #include "spawn.h"
 #include "state.h"
 
+enum { NUDGE_MS = 50 };
+
 struct eval {
   struct request request;
   struct node queued;    // while it waits
   struct buffer frame;   // of the session channel
   uint32_t frame_id;
   int64_t timeout_ms, grace_ms;
-  struct timer deadline;
+  struct timer deadline, nudge;
   bool interrupted;      // SIGINT was sent
   bool timed_out;        // ... because of the deadline
   bool branch;           // BRANCH and not EVAL
@@ -39,6 +41,7 @@ static void leave(struct eval *ev) {
   list_remove(&ev->queued);
   if (s->running == ev) s->running = NULL;
   loop_disarm(&ev->deadline);
+  loop_disarm(&ev->nudge);
 }
 
 void eval_failed(struct eval *ev, const struct error *reason) {
@@ -71,11 +74,21 @@ void eval_lost(struct eval *ev, const char *how) {
   request_end(&ev->request);
 }
 
+// SIGINT that comes just before code blocks in a system call is noticed when that call ends. SIGURG
+// ends it and does nothing else: a second SIGINT might hit what cleans up after the first.
+static void nudge(struct timer *t) {
+  struct eval *ev = CONTAINER(t, struct eval, nudge);
+  if (!is_running(ev)) return;
+  signal_process(session_of(ev)->pid, SIGURG);
+  loop_arm(&ev->request.agent->loop, &ev->nudge, NUDGE_MS);
+}
+
 // SIGINT first, which leaves the session's state intact; after the grace the session has to go.
 static void interrupt(struct eval *ev) {
   if (ev->interrupted) return;
-  ev->interrupted = true;
+  ev->interrupted = session_of(ev)->interrupted = true;
   signal_process(session_of(ev)->pid, SIGINT);
+  loop_arm(&ev->request.agent->loop, &ev->nudge, NUDGE_MS);
   loop_arm(&ev->request.agent->loop, &ev->deadline, ev->grace_ms);
 }
 
@@ -159,6 +172,12 @@ int eval_answered(struct eval *ev, const struct frame *f, struct error *e) {
 
 int eval_start(struct eval *ev, struct buffer *out, struct error *e) {
   struct session *s = session_of(ev);
+  if (s->interrupted) {
+    // It may have been answered before the signal came, which is not meant for this one.
+    struct frame_writer w = frame_begin(out, F_CALM, 0);
+    if (frame_end(&w, e) < 0) return -1;
+    s->interrupted = false;
+  }
   if (buffer_append(out, ev->frame.bytes, ev->frame.length, e) < 0) return -1;
   buffer_free(&ev->frame);
   list_remove(&ev->queued);
@@ -238,6 +257,7 @@ static int queue(struct connection *c, const struct frame *f,
   if (!ev) return FAIL(e, ERR_EXHAUSTED, "out of memory for an eval");
   ev->frame_id = runtime_next_id(&c->agent->runtime);
   ev->deadline.fire = deadline_passed;
+  ev->nudge.fire = nudge;
   if (read(ev, f, e) < 0) {
     buffer_free(&ev->frame);
     free(ev);

@@ -19,7 +19,7 @@ static void reset(struct session *s) {
   channel_close(&s->channel);
   if (s->pid) s->had_one = true;
   s->pid = 0;
-  s->reseed_due = false;
+  s->reseed_due = s->interrupted = false;
   s->reseeding = 0;
   s->state = SESSION_NONE;
 }

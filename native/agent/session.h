@@ -29,6 +29,7 @@ struct session {
   bool had_one;           // an earlier session is gone
   bool restarted;         // the next RESULT has to say so
   bool reseed_due;        // before anything else is sent
+  bool interrupted;       // SIGINT was sent, and no CALM since
   size_t reseeding;       // answers to RESEED that are due
   struct node queue;      // evals in order
   size_t queued;

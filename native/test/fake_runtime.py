@@ -32,6 +32,7 @@ def session(sock: socket.socket) -> None:
 
     An interrupt waits until there is an evaluation that it can end."""
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    signal.signal(signal.SIGURG, lambda number, frame: None)
     state: Dict[str, object] = {}
     buffer = bytearray()
     while True:
@@ -41,6 +42,9 @@ def session(sock: socket.socket) -> None:
             if not data:
                 os._exit(0)
             buffer += data
+            continue
+        if frame.type == fp.CALM:
+            signal.sigtimedwait([signal.SIGINT], 0)
             continue
         fields = misbehave(sock, frame) or evaluate(frame, state)
         sock.sendall(fp.encode(fp.EVALUATED, frame.id, fields))

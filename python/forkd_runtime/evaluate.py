@@ -27,13 +27,24 @@ class Outcome(NamedTuple):
 
 
 class Evaluator:
-    """`armed` is true exactly while user code runs: only then may SIGINT raise."""
+    """SIGINT raises while user code runs, or at its beginning when it came a moment before."""
 
     def __init__(self, namespace: Dict[str, Any]) -> None:
         self._namespace = namespace
         self._count = 0
         self._flags = 0  # `from __future__` imports persist, too
-        self.armed = False
+        self._armed = False  # exactly while user code runs
+        self._missed = False  # a SIGINT came while it was not
+
+    def interrupt(self) -> None:
+        """What SIGINT does."""
+        if self._armed:
+            raise KeyboardInterrupt
+        self._missed = True
+
+    def calm(self) -> None:
+        """No SIGINT that came so far is meant for the next eval."""
+        self._missed = False
 
     def evaluate(self, code: str) -> Outcome:
         """Never raises: whatever the user's code does is a result."""
@@ -44,15 +55,18 @@ class Evaluator:
         try:
             return Outcome(self._guarded(lambda: self._run(code, name)), None, None)
         except BaseException as error:
-            self.armed = False
+            self._armed = False
             return self._failure(error)
 
     def _guarded(self, body: Callable[[], Optional[str]]) -> Optional[str]:
         try:
-            self.armed = True
+            self._armed = True
+            if self._missed:
+                self._missed = False
+                raise KeyboardInterrupt
             return body()
         finally:
-            self.armed = False
+            self._armed = False
 
     def _run(self, code: str, name: str) -> Optional[str]:
         statements, expression = self._compile(code, name)

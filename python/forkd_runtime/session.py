@@ -66,7 +66,9 @@ class Session:
             sys.argv = [""]
             sys.path[:] = ["", *self._warmed.path]
             self._evaluator = Evaluator(vars(self._main()))
+        self._evaluator.calm()
         signal.signal(signal.SIGINT, self._interrupt)
+        signal.signal(signal.SIGURG, _wake)
         if inheritance.collects_garbage:
             gc.enable()
         return Channel(self._socket)
@@ -82,9 +84,7 @@ class Session:
         return main
 
     def _interrupt(self, number: int, frame: Optional[FrameType]) -> Any:
-        # A SIGINT that comes too late, after its eval has ended, must not end the session.
-        if self._evaluator.armed:
-            raise KeyboardInterrupt
+        self._evaluator.interrupt()
 
     def _serve(self, channel: Channel, frame: Frame) -> Optional[Callable[[], Any]]:
         if frame.type == frames.BRANCH:
@@ -92,6 +92,11 @@ class Session:
         if frame.type == frames.RESEED:
             reseed.reseed_copy(reseed.chosen_seed(os.environ, self._warmed.seed))
             channel.send(frames.RESEEDED, frame.id)
+            return None
+        if frame.type == frames.CALM:
+            # Sent after the signal: the interpreter has it by now, and here its handler runs.
+            signal.pthread_sigmask(signal.SIG_BLOCK, ())
+            self._evaluator.calm()
             return None
         if frame.type != frames.EVAL:
             raise frames.ProtocolError("request %#x on a session" % frame.type)
@@ -126,6 +131,13 @@ class Session:
             return None
         assert done.zygote is not None
         return done.zygote(done)
+
+
+def _wake(number: int, frame: Optional[FrameType]) -> None:
+    """Does nothing, but no system call outlasts it before the interpreter has seen a SIGINT.
+
+    One that comes just before user code blocks in a system call would wait for that call to end.
+    """
 
 
 def _open_streams(warmed: Warmed) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from typing import Any, Iterator
 
@@ -166,6 +167,51 @@ def test_an_interrupt_ends_the_eval_and_keeps_the_state(session: Session, tmp_pa
     result = session.receive()
     assert (result.error, result.stdout) == ("KeyboardInterrupt", "started\n")
     assert session.eval("x").result == "42"
+
+
+def test_an_interrupt_that_comes_a_moment_too_early_is_not_lost(session: Session) -> None:
+    session.eval("x = 42")
+    os.kill(session.pid, signal.SIGINT)
+    started = time.monotonic()
+    assert session.eval("import time; time.sleep(60)").error == "KeyboardInterrupt"
+    assert time.monotonic() - started < 30
+    assert session.eval("x").result == "42"
+
+
+def test_an_interrupt_that_comes_too_late_is_taken_back(session: Session) -> None:
+    session.eval("x = 42")
+    for _ in range(50):
+        os.kill(session.pid, signal.SIGINT)
+        session.peer.channel.send(frames.CALM, 0)
+        assert session.eval("x").result == "42"
+
+
+def test_a_system_call_does_not_outlast_an_interrupt(session: Session, tmp_path: Any) -> None:
+    """As if it had come between the interpreter's last look and the call: another thread gets it."""
+    fifo = str(tmp_path / "fifo")
+    os.mkfifo(fifo)
+    session.send(
+        "import signal, threading, time\n"
+        "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n"
+        "open(%r, 'w').close()\n"
+        "time.sleep(60)" % fifo
+    )
+    open(fifo).close()
+    os.kill(session.pid, signal.SIGINT)
+    done = threading.Event()
+
+    def nudge() -> None:
+        while not done.wait(0.05):
+            os.kill(session.pid, signal.SIGURG)
+
+    thread = threading.Thread(target=nudge)
+    thread.start()
+    try:
+        assert session.receive().error == "KeyboardInterrupt"
+    finally:
+        done.set()
+        thread.join()
 
 
 def test_an_interrupt_between_evals_is_harmless(session: Session) -> None:
