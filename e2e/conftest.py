@@ -1,5 +1,6 @@
 """A daemon per session with a state directory of its own, and the command to drive it."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -100,9 +101,39 @@ class Installation:
         self.process.terminate()
         self.process.wait(60)
 
+    def stop_if_it_runs(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.stop()
+
     def label(self) -> str:
         """What this daemon's cgroups are called."""
         return "forkd-" + self.rest.ok("GET", "/version")["instance"]
+
+
+@contextlib.contextmanager
+def own_installation() -> Iterator[Installation]:
+    """Directories of the caller's own for daemons that it starts; the last one is stopped."""
+    directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-"))
+    installed = Installation(directory)
+    try:
+        yield installed
+    finally:
+        installed.stop_if_it_runs()
+        shutil.rmtree(directory)
+
+
+@contextlib.contextmanager
+def own_daemon(*options: str) -> Iterator[Installation]:
+    """A daemon of the caller's own, with the snapshot `tiny`; nothing of it may be left."""
+    mounts = host.mounts()
+    with own_installation() as installed:
+        installed.start(*options)
+        installed.rest.ok("POST", "/v1/snapshots", {"recipe": TINY, "recipe_dir": "/"})
+        label = installed.label()
+        yield installed
+        installed.stop_if_it_runs()
+        assert host.cgroups(label) == set() and host.mounts() - mounts == set()
+        assert host.networks(installed.run_dir) == set()
 
 
 def copy_of_forkd(to: Path) -> Path:
@@ -134,24 +165,10 @@ def kill_daemon(installed: Installation) -> None:
 @pytest.fixture(scope="session")
 def installation() -> Iterator[Installation]:
     assert os.geteuid() == 0, "the end-to-end tests need root: sandboxes are made by root"
-    directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-"))
     host.prepare_network_names()
-    before = host.mounts()
-    installed = Installation(directory)
-    installed.start()
-    try:
-        for text in (TINY, HEAVY):
-            installed.rest.ok("POST", "/v1/snapshots", {"recipe": text, "recipe_dir": "/"})
-        label = installed.label()
+    with own_daemon() as installed:
+        installed.rest.ok("POST", "/v1/snapshots", {"recipe": HEAVY, "recipe_dir": "/"})
         yield installed
-        installed.stop()
-        assert host.cgroups(label) == set()
-        assert host.mounts() - before == set()
-        assert host.networks(installed.run_dir) == set()
-    finally:
-        if installed.process is not None and installed.process.poll() is None:
-            installed.stop()
-        shutil.rmtree(directory)
 
 
 @pytest.fixture

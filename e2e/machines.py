@@ -2,16 +2,14 @@
 
 import contextlib
 import os
-import shutil
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import Dict, Iterator, List
 
 import host
 import pytest
-from conftest import HOME, Installation
+from conftest import HOME, Installation, own_installation
 from name_server import NameServer
 from rest import Rest
 
@@ -58,12 +56,10 @@ def machines() -> Iterator[Installation]:
 def daemon() -> Iterator[Installation]:
     """One with the snapshot `vm-e2e`, that leaves nothing."""
     make_tree()
-    directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-"))
-    installed = Installation(directory)
-    installed.rest = Rest(str(installed.socket), 600)
-    installed.names = NameServer()
-    installed.start("--bind", "none", "--name-servers", installed.names.address)
-    try:
+    with own_installation() as installed:
+        installed.rest = Rest(str(installed.socket), 600)
+        installed.names = NameServer()
+        installed.start("--bind", "none", "--name-servers", installed.names.address)
         reply = installed.rest.ok("POST", "/v1/snapshots", recipe("vm-e2e", pool=1))
         assert reply["engine"] == "vm"
         yield installed
@@ -71,10 +67,6 @@ def daemon() -> Iterator[Installation]:
         installed.stop()
         nothing_left(installed, label)
         assert host.networks(installed.run_dir) == set()
-    finally:
-        if installed.process is not None and installed.process.poll() is None:
-            installed.stop()
-        shutil.rmtree(directory)
 
 
 def processes(*words: bytes) -> List[int]:

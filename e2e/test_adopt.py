@@ -2,11 +2,9 @@
 
 import http.client
 import os
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -14,9 +12,8 @@ from typing import Any, Iterator, List
 
 import pytest
 
-import conftest
 import host
-from conftest import ROUNDS, TINY, Installation, copy_of_forkd, kill_daemon
+from conftest import Installation, ROUNDS, TINY, copy_of_forkd, kill_daemon, own_daemon
 from host import eventually
 
 POOLED = TINY.replace("name: tiny", "name: pooled") + "pool: 3\n"
@@ -41,21 +38,10 @@ def launcher_of(installed: Installation) -> int:
 @pytest.fixture
 def installed() -> Iterator[Installation]:
     """A daemon of the test's own whose sandboxes outlive it; nothing of it may be left."""
-    directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-"))
-    installation = Installation(directory)
-    mounts = host.mounts()
-    try:
-        installation.start(*KEEP)
-        installation.rest.ok("POST", "/v1/snapshots", {"recipe": TINY, "recipe_dir": "/"})
-        label = installation.label()
+    with own_daemon(*KEEP) as installation:
         yield installation
         installation.stop()
-        assert host.cgroups(label) == set() and host.mounts() == mounts
         assert not (installation.run_dir / "agents" / "launcher.sock").exists()
-    finally:
-        if installation.process is not None and installation.process.poll() is None:
-            installation.stop()
-        shutil.rmtree(directory)
 
 
 def ids(installed: Installation) -> List[str]:

@@ -1,18 +1,15 @@
 """Branches and workspaces on the process engine: state, chains, and what a crash leaves."""
 
 import os
-import shutil
 import sqlite3
-import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import Iterator
 
 import pytest
 
 import host
-from conftest import ROUNDS, TINY, Installation, kill_daemon
+from conftest import ROUNDS, TINY, kill_daemon, own_daemon
 
 
 @pytest.fixture(autouse=True)
@@ -168,13 +165,9 @@ def test_a_workspace_sleeps_and_wakes_with_its_state(rest):
 
 def test_kill_9_at_any_moment_of_a_branch_or_a_suspend():
     """FORKD_CRASH_ROUNDS=50 for the long run."""
-    directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-"))
-    installed = Installation(directory)
     mounts = host.mounts()
-    try:
-        installed.start()
+    with own_daemon() as installed:
         rest = installed.rest
-        rest.ok("POST", "/v1/snapshots", {"recipe": TINY, "recipe_dir": "/"})
         label = installed.label()
         for round_number in range(ROUNDS):
             source = rest.fork("tiny")[0]["id"]
@@ -215,9 +208,6 @@ def test_kill_9_at_any_moment_of_a_branch_or_a_suspend():
             assert branch(rest, again, tag="b")["bootable"]
             rest.kill(again)
             rest.ok("DELETE", "/v1/snapshots/b")
-    finally:
-        installed.stop()
-        shutil.rmtree(directory)
 
 
 PAGE = 4096  # of SQLite
@@ -225,13 +215,9 @@ PAGE = 4096  # of SQLite
 
 @pytest.mark.parametrize("kept", [n / 16 for n in range(1, max(2, min(ROUNDS, 16)))])
 def test_a_registry_that_is_locked_or_truncated_is_told(kept: float):
-    directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-"))
-    installed = Installation(directory)
-    rest = installed.rest
-    registry = installed.state / "forkd.db"
-    try:
-        installed.start()
-        rest.ok("POST", "/v1/snapshots", {"recipe": TINY, "recipe_dir": "/"})
+    with own_daemon() as installed:
+        rest = installed.rest
+        registry = installed.state / "forkd.db"
         source = rest.fork("tiny")[0]["id"]
         other = sqlite3.connect(registry, isolation_level=None)
         try:
@@ -263,7 +249,3 @@ def test_a_registry_that_is_locked_or_truncated_is_told(kept: float):
         rest.ok("DELETE", "/v1/snapshots/b")
         rest.ok("POST", "/v1/snapshots", {"recipe": TINY, "recipe_dir": "/"})
         assert len(rest.fork("tiny", 2)) == 2
-    finally:
-        if installed.process is not None and installed.process.poll() is None:
-            installed.stop()
-        shutil.rmtree(directory)

@@ -2,13 +2,10 @@
 the clock of the machine that tests run on)."""
 
 import os
-import shutil
 import subprocess
-import tempfile
 import time
-from pathlib import Path
 
-from conftest import ROUNDS, TINY, Installation
+from conftest import ROUNDS, TINY, own_installation
 
 DAY = 86_400
 
@@ -21,20 +18,17 @@ def library() -> str:
 
 
 def test_a_clock_that_is_stepped_by_a_day():
-    directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-"))
-    offset = directory / "offset"
-    installed = Installation(directory)
-    installed.environment.update(
-        LD_PRELOAD=library(), FAKETIME_TIMESTAMP_FILE=str(offset), FAKETIME_CACHE_DURATION="1",
-        FAKETIME_DONT_FAKE_MONOTONIC="1")
-    rest = installed.rest
+    with own_installation() as installed:
+        rest, offset = installed.rest, installed.directory / "offset"
+        installed.environment.update(
+            LD_PRELOAD=library(), FAKETIME_TIMESTAMP_FILE=str(offset),
+            FAKETIME_CACHE_DURATION="1", FAKETIME_DONT_FAKE_MONOTONIC="1")
 
-    def step(days: int) -> None:
-        offset.with_suffix(".new").write_text(f"{days:+d}d\n")
-        os.replace(offset.with_suffix(".new"), offset)
+        def step(days: int) -> None:
+            offset.with_suffix(".new").write_text(f"{days:+d}d\n")
+            os.replace(offset.with_suffix(".new"), offset)
 
-    step(0)
-    try:
+        step(0)
         installed.start()
         rest.ok("POST", "/v1/snapshots", {"recipe": TINY, "recipe_dir": "/"})
         now = time.time()
@@ -70,7 +64,3 @@ def test_a_clock_that_is_stepped_by_a_day():
         installed.start()
         assert [s["tag"] for s in rest.ok("GET", "/v1/snapshots") if s["bootable"]] == ["tiny"]
         assert len(rest.fork("tiny", 2)) == 2
-    finally:
-        if installed.process is not None and installed.process.poll() is None:
-            installed.stop()
-        shutil.rmtree(directory)

@@ -1,22 +1,15 @@
 """What a killed daemon leaves behind, and that nothing leaks over many cycles."""
 
 import os
-import shutil
 import signal
-import tempfile
-from pathlib import Path
 
 import host
-from conftest import TINY, Installation
+from conftest import own_daemon
 
 
 def test_kill_9_of_the_daemon_leaves_nothing():
-    directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-"))
-    installed = Installation(directory)
     mounts = host.mounts()
-    try:
-        installed.start()
-        installed.rest.ok("POST", "/v1/snapshots", {"recipe": TINY, "recipe_dir": "/"})
+    with own_daemon() as installed:
         installed.rest.fork("tiny", 20)
         label = installed.label()
         family = host.children_of(installed.process.pid)
@@ -36,9 +29,6 @@ def test_kill_9_of_the_daemon_leaves_nothing():
         assert len(again) == 2
         assert sorted(p.name for p in (installed.run_dir / "agents").iterdir()) == sorted(
             s["id"] + ".agent" for s in again)
-    finally:
-        installed.stop()
-        shutil.rmtree(directory)
 
 
 def test_a_thousand_cycles_leak_nothing(installation, rest):

@@ -31,8 +31,7 @@ def small_disk() -> Iterator[Installation]:
         yield installed
         installed.stop()
     finally:
-        if installed.process is not None and installed.process.poll() is None:
-            installed.stop()
+        installed.stop_if_it_runs()
         subprocess.run(["umount", directory], check=True)
         directory.rmdir()
 

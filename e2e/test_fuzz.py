@@ -8,15 +8,12 @@ import json
 import os
 import random
 import secrets
-import shutil
-import tempfile
 import threading
 import urllib.parse
-from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
 import host
-from conftest import TINY, Installation
+from conftest import Installation, TINY, own_daemon
 from rest import UnixConnection
 
 REQUESTS = int(os.environ.get("FORKD_FUZZ_REQUESTS", "600"))
@@ -117,16 +114,10 @@ class Fuzzer:
 
 
 def test_random_requests_break_nothing():
-    directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-"))
     secret = secrets.token_hex(16)
-    outside = directory / "outside"
-    outside.write_text(secret)
-    installed = Installation(directory)
-    rest = installed.rest
-    mounts = host.mounts()
-    try:
-        installed.start()
-        rest.ok("POST", "/v1/snapshots", {"recipe": TINY, "recipe_dir": "/"})
+    with own_daemon() as installed:
+        rest, outside = installed.rest, installed.directory / "outside"
+        outside.write_text(secret)
         label = installed.label()
         rest.kill(rest.fork("tiny")[0]["id"])
         files = host.open_files(installed.process.pid)
@@ -159,9 +150,3 @@ def test_random_requests_break_nothing():
         assert list((installed.state / "snapshots").iterdir()) == []
         assert [g for g in host.cgroups(label) if "/s-" in g] == []
         assert abs(host.open_files(installed.process.pid) - files) < 24
-        installed.stop()
-        assert host.cgroups(label) == set() and host.mounts() == mounts
-    finally:
-        if installed.process is not None and installed.process.poll() is None:
-            installed.stop()
-        shutil.rmtree(directory)

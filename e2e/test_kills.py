@@ -6,9 +6,7 @@ FORKD_CRASH_ROUNDS=50 (`make crash`) for the long run.
 import http.client
 import os
 import random
-import shutil
 import signal
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -17,27 +15,15 @@ from typing import Any, Callable, Dict, Iterator, List
 import pytest
 
 import host
-from conftest import ROUNDS, TINY, Installation, kill_daemon
+from conftest import Installation, ROUNDS, TINY, kill_daemon, own_daemon
 from host import PATIENCE, eventually
 
 
 @pytest.fixture
 def installed() -> Iterator[Installation]:
     """A daemon of the test's own, with the snapshot `tiny`; nothing of it may be left."""
-    directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-"))
-    installation = Installation(directory)
-    mounts = host.mounts()
-    try:
-        installation.start()
-        installation.rest.ok("POST", "/v1/snapshots", {"recipe": TINY, "recipe_dir": "/"})
-        label = installation.label()
+    with own_daemon() as installation:
         yield installation
-        installation.stop()
-        assert host.cgroups(label) == set() and host.mounts() == mounts
-    finally:
-        if installation.process is not None and installation.process.poll() is None:
-            installation.stop()
-        shutil.rmtree(directory)
 
 
 class Busy:

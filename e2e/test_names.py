@@ -1,9 +1,7 @@
 """Names that a sandbox may reach: what tells it the addresses is forkd's, and cannot be fooled."""
 
 import json
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import Iterator
 
@@ -11,8 +9,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "native" / "test"))
 
-import host  # noqa: E402
-from conftest import TINY, Installation  # noqa: E402
+from conftest import Installation, TINY, own_daemon  # noqa: E402
 from name_server import NameServer  # noqa: E402
 from outside import OTHER, PRIVATE, PUBLIC, machine  # noqa: E402
 from rest import Rest  # noqa: E402
@@ -35,19 +32,9 @@ def names() -> NameServer:
 
 @pytest.fixture(scope="module")
 def installed(names: NameServer) -> Iterator[Installation]:
-    directory = Path(tempfile.mkdtemp(prefix="forkd-e2e-"))
-    installed = Installation(directory)
-    try:
-        with machine():
-            installed.start("--bind", "none", "--name-servers", names.address)
-            installed.rest.ok("POST", "/v1/snapshots", {"recipe": TINY, "recipe_dir": "/"})
-            yield installed
-            installed.stop()
-            assert host.networks(installed.run_dir) == set()
-    finally:
-        if installed.process is not None and installed.process.poll() is None:
-            installed.stop()
-        shutil.rmtree(directory)
+    options = ("--bind", "none", "--name-servers", names.address)
+    with machine(), own_daemon(*options) as installed:
+        yield installed
 
 
 @pytest.fixture

@@ -50,8 +50,7 @@ def own(place: Path) -> Iterator[Installation]:
     try:
         yield installed
     finally:
-        if installed.process is not None and installed.process.poll() is None:
-            installed.stop()
+        installed.stop_if_it_runs()
     assert list((installed.run_dir / "agents").iterdir()) == []
     host.eventually("a process of the user is left", lambda: processes() <= before)
 
