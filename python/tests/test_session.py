@@ -187,7 +187,7 @@ def test_an_interrupt_that_comes_too_late_is_taken_back(session: Session) -> Non
 
 
 def test_a_system_call_does_not_outlast_an_interrupt(session: Session, tmp_path: Any) -> None:
-    """As if it had come between the interpreter's last look and the call: another thread gets it."""
+    """As if it had come between the interpreter's last look and the call: a thread gets it."""
     fifo = str(tmp_path / "fifo")
     os.mkfifo(fifo)
     session.send(
