@@ -104,6 +104,15 @@ final class Call {
     }
   }
 
+  /** A position in the query, 0 or more; 0 when it is not there. */
+  long position(String name) {
+    String value = request.query().first(name).orElse("0");
+    if (!value.matches("[0-9]{1,18}")) {
+      throw Body.invalid("query parameter `" + name + "` must be a whole number, 0 or more");
+    }
+    return Long.parseLong(value);
+  }
+
   /** A text in the query; "" when it is not there. */
   String text(String name) {
     return request.query().first(name).orElse("");

@@ -33,6 +33,11 @@ final class OutputText {
     return whole == 0 ? Optional.empty() : Optional.of(told(Arrays.copyOf(all, whole)));
   }
 
+  /** How many bytes are held back. */
+  int held() {
+    return held.length;
+  }
+
   /** The event for what was held back when the stream ends. */
   Optional<ObjectNode> rest() {
     byte[] left = held;

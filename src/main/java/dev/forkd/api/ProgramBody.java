@@ -18,6 +18,7 @@ final class ProgramBody {
   private static final int MAX_SIGNAL = 64;
   private static final double DEFAULT_TIMEOUT_SECS = 30;
   private static final double MAX_TIMEOUT_SECS = 86_400;
+  private static final Duration LONGEST = Duration.ofDays(1);
 
   private final Body body;
   private final Program program;
@@ -74,11 +75,27 @@ final class ProgramBody {
     return body.flag("stream", false);
   }
 
+  /** Whether it is to go on without its client. */
+  boolean detach() {
+    if (body.flag("detach", false) && stream()) {
+      throw Body.invalid("give one of `detach` and `stream`");
+    }
+    return body.flag("detach", false);
+  }
+
+  /** The request of a program that goes on; it may run for as long as any, unless told. */
+  Request.Detach detached(SandboxId id) {
+    Request.Run run = streamed(id);
+    ProgramSpec spec = run.program();
+    Duration timeout = body.has("timeout_secs") ? spec.timeout() : LONGEST;
+    return new Request.Detach(id, spec.lasting(timeout), warm);
+  }
+
   /** The request of a streamed program; input comes by a route of its own. */
   Request.Run streamed(SandboxId id) {
     if (body.has("stdin_b64") || (body.has("stdin") && !body.isFlag("stdin"))) {
       throw Body.invalid(
-          "with `stream`, `stdin` must be true or false: input is posted to"
+          "with `stream` or `detach`, `stdin` must be true or false: input is posted to"
               + " /v1/sandboxes/{id}/programs/{program}/stdin");
     }
     if (body.has("pty") && program instanceof Program.Exec) {
@@ -118,8 +135,8 @@ final class ProgramBody {
     if (!body.has("pty")) {
       return Optional.empty();
     }
-    if (!stream() || !(program instanceof Program.Exec)) {
-      throw Body.invalid("`pty` is for exec with `stream`");
+    if (!(stream() || detach()) || !(program instanceof Program.Exec)) {
+      throw Body.invalid("`pty` is for exec with `stream` or `detach`");
     }
     return Optional.of(terminalSize(body.object("pty")));
   }

@@ -2,8 +2,10 @@ package dev.forkd.api;
 
 import dev.forkd.json.Json;
 import dev.forkd.model.CompletedProgram;
+import dev.forkd.model.DetachedProgram;
 import dev.forkd.model.EvalResult;
 import dev.forkd.model.Event;
+import dev.forkd.model.ExitStatus;
 import dev.forkd.model.Failure;
 import dev.forkd.model.ForkdException;
 import dev.forkd.model.LoggedEvent;
@@ -19,6 +21,7 @@ import java.math.RoundingMode;
 import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.function.Function;
 import tools.jackson.databind.JsonNode;
@@ -207,6 +210,23 @@ final class Shapes {
             .put("duration_ms", millis(program.status().duration()))
             .put("warm", program.warm());
     return orNull(node, "error", program.error());
+  }
+
+  static ObjectNode program(DetachedProgram program) {
+    ObjectNode node = Json.object().put("program", program.name());
+    program.command().forEach(node.putArray("command")::add);
+    node.put("pid", program.pid())
+        .put("warm", program.warm())
+        .put("started_at_unix_ms", program.startedAtUnixMs())
+        .put("running", program.end().isEmpty());
+    Optional<ExitStatus> status = program.status();
+    status.ifPresentOrElse(
+        known -> node.put("exit_code", known.exitCode()), () -> node.putNull("exit_code"));
+    return orNull(node, "error", program.error())
+        .put("timed_out", status.map(ExitStatus::timedOut).orElse(false))
+        .put("out_of_memory", status.map(ExitStatus::outOfMemory).orElse(false))
+        .put("output_from", program.outputFrom())
+        .put("output_to", program.outputTo());
   }
 
   static ObjectNode eval(EvalResult result) {

@@ -1,7 +1,9 @@
 package dev.forkd.cli;
 
 import dev.forkd.client.ForkdClient;
+import dev.forkd.client.ProgramStream;
 import dev.forkd.json.Json;
+import dev.forkd.model.ExitStatus;
 import dev.forkd.model.SandboxId;
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -17,14 +19,40 @@ import tools.jackson.databind.JsonNode;
     name = "attach",
     description = {
       "Joins the eval session of a sandbox: a Python prompt over what is there.",
-      "Names that eval made are known, and stay for the next one. ^D leaves; the session goes on."
+      "Names that eval made are known, and stay for the next one. ^D leaves; the session goes on.",
+      "With PROGRAM: shows what a detached program has written and writes, and exits with its exit"
+          + " code. ^C leaves; the program goes on."
     },
-    footer = {"", "Example:", "  forkd attach sb-686f1a2b-0000"})
+    footer = {
+      "",
+      "Example:",
+      "  forkd attach sb-686f1a2b-0000",
+      "  forkd attach sb-686f1a2b-0000 $(forkd exec -d sb-686f1a2b-0000 make)"
+    })
 final class Attach extends DaemonCommand {
   private static final int MAX_LINES = 10_000;
+  private static final Duration LONGEST = Duration.ofDays(1);
 
   @Parameters(index = "0", paramLabel = "ID", description = "The sandbox.")
   private String id = "";
+
+  @Parameters(
+      index = "1",
+      arity = "0..1",
+      paramLabel = "PROGRAM",
+      description = "A program that exec -d or call -d started.")
+  private String program = "";
+
+  @Option(
+      names = {"-i", "--stdin"},
+      description = "Give PROGRAM this command's standard input, and signals.")
+  private boolean input;
+
+  @Option(
+      names = "--offset",
+      paramLabel = "BYTES",
+      description = "Show PROGRAM's output from there on; default 0.")
+  private long offset;
 
   @Option(
       names = {"--timeout", "--timeout-secs"},
@@ -39,6 +67,9 @@ final class Attach extends DaemonCommand {
   @Override
   int run(ForkdClient client) throws IOException {
     SandboxId sandbox = new SandboxId(id);
+    if (!program.isEmpty()) {
+      return follow(client, sandbox);
+    }
     client.ping(sandbox);
     Duration limit = seconds(timeout);
     BufferedReader in =
@@ -52,6 +83,15 @@ final class Attach extends DaemonCommand {
       if (!statement.isBlank()) {
         show(client.eval(sandbox, statement, limit));
       }
+    }
+  }
+
+  private int follow(ForkdClient client, SandboxId sandbox) throws IOException {
+    try (Keyboard keyboard = new Keyboard(session.console().in());
+        ProgramStream stream = client.attach(sandbox, program, offset, LONGEST)) {
+      Attached attached = new Attached(session.console(), keyboard, stream);
+      ExitStatus status = input ? attached.follow(true, false, LONGEST) : attached.watch(LONGEST);
+      return status.shellCode();
     }
   }
 

@@ -37,6 +37,11 @@ final class Attached {
     }
   }
 
+  /** Shows what the program writes until it has ended, and nothing more. */
+  ExitStatus watch(Duration limit) throws IOException {
+    return outputs(limit);
+  }
+
   private Screen.Raw raw() {
     return console.screen().raw(size -> Thread.startVirtualThread(() -> resize(size)));
   }

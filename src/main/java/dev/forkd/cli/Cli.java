@@ -39,6 +39,7 @@ public final class Cli {
           "cp",
           "eval",
           "attach",
+          "programs",
           "ping",
           "wait",
           "kill",
@@ -148,6 +149,7 @@ public final class Cli {
       case "cp" -> new Cp(session);
       case "eval" -> new Eval(session);
       case "attach" -> new Attach(session);
+      case "programs" -> new ProgramsCommand(session);
       case "ping" -> new Ping(session);
       case "wait" -> new Wait(session);
       case "kill" -> new Kill(session);

@@ -11,10 +11,16 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
+import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /** A command that runs a program in a sandbox and is, to its caller, that program. */
 abstract class ProgramCommand extends DaemonCommand implements Cli.PassesExitCode {
+  /** Seconds that a program may take, and one that is left running. */
+  private static final double USUAL = 3600;
+
+  private static final double LONGEST = 86_400;
+
   @Parameters(index = "0", paramLabel = "ID", description = "The sandbox.")
   private String id = "";
 
@@ -34,7 +40,15 @@ abstract class ProgramCommand extends DaemonCommand implements Cli.PassesExitCod
       names = {"--timeout", "--timeout-secs"},
       paramLabel = "S",
       description = "Seconds after which it is ended; default 3600.")
-  private double timeout = 3600;
+  private double timeout = Double.NaN;
+
+  @Option(
+      names = {"-d", "--detach"},
+      description = {
+        "Print the program's name and leave it running; `forkd attach ID NAME` follows it.",
+        "It may take a day unless --timeout is given."
+      })
+  private boolean detach;
 
   @Option(
       names = "--no-stdin",
@@ -59,7 +73,7 @@ abstract class ProgramCommand extends DaemonCommand implements Cli.PassesExitCod
   @Override
   int run(ForkdClient client) throws IOException {
     ObjectNode body = program();
-    boolean input = terminal() || (!noStdin && session.console().hasInput());
+    boolean input = terminal() || (!noStdin && (detach || session.console().hasInput()));
     body.put("stdin", input);
     if (terminal()) {
       body.putObject("pty").put("columns", session.console().terminal().columns());
@@ -72,7 +86,13 @@ abstract class ProgramCommand extends DaemonCommand implements Cli.PassesExitCod
     if (!workdir.isEmpty()) {
       body.put("cwd", workdir);
     }
-    Duration limit = seconds(timeout);
+    if (detach) {
+      Duration limit = seconds(said(LONGEST));
+      JsonNode started = client.detach(new SandboxId(id), verb(), body, limit);
+      session.say(Table.printable(started.path("program").asString("")));
+      return 0;
+    }
+    Duration limit = seconds(said(USUAL));
     try (Keyboard keyboard = new Keyboard(session.console().in());
         ProgramStream stream = client.start(new SandboxId(id), verb(), body, limit)) {
       Attached attached = new Attached(session.console(), keyboard, stream);
@@ -80,10 +100,15 @@ abstract class ProgramCommand extends DaemonCommand implements Cli.PassesExitCod
     }
   }
 
+  private double said(double otherwise) {
+    return Double.isNaN(timeout) ? otherwise : timeout;
+  }
+
   private int exitCode(ExitStatus status) {
     if (status.timedOut()) {
       session.note(
-          "forkd: the program was ended after %.0f s; --timeout gives it more".formatted(timeout));
+          "forkd: the program was ended after %.0f s; --timeout gives it more"
+              .formatted(said(USUAL)));
     }
     if (status.outOfMemory()) {
       session.note(

@@ -334,14 +334,57 @@ public final class ForkdClient implements AutoCloseable {
    * @param body as that route takes it
    */
   public ProgramStream start(SandboxId id, String verb, ObjectNode body, Duration timeout) {
-    if (!verb.equals("exec") && !verb.equals("call")) {
-      throw new ForkdException(FailureKind.INVALID, "a program is started by exec or call");
-    }
+    checkVerb(verb);
     body.put("timeout_secs", seconds(timeout)).put("stream", true);
     Transport.Route route = new Transport.Route("POST", "/v1/sandboxes/" + id + "/" + verb);
     Transport.Exchange exchange =
         transport.send(route, Transport.NDJSON, utf8(body), timeout.plus(MARGIN));
     return new ProgramStream(transport, exchange, id, timeout.plus(MARGIN));
+  }
+
+  /**
+   * Starts a program that goes on when this client has gone.
+   *
+   * @param verb "exec" or "call"
+   * @param body as that route takes it
+   * @return the program, its name in {@code program}
+   */
+  public JsonNode detach(SandboxId id, String verb, ObjectNode body, Duration timeout) {
+    checkVerb(verb);
+    body.put("timeout_secs", seconds(timeout)).put("detach", true);
+    return post("/v1/sandboxes/" + id + "/" + verb, body, MARGIN);
+  }
+
+  /** The detached programs of a sandbox. */
+  public JsonNode programs(SandboxId id) {
+    return get("/v1/sandboxes/" + id + "/programs");
+  }
+
+  /** The output of a detached program from a position on, as it comes; closing it ends nothing. */
+  public ProgramStream attach(SandboxId id, String program, long offset, Duration patience) {
+    String query = "/output?follow=true&offset=" + offset;
+    Transport.Route route = new Transport.Route("GET", path(id, program) + query);
+    Transport.Exchange exchange = transport.send(route, Transport.NDJSON, NOTHING, patience);
+    return new ProgramStream(transport, exchange, id, patience);
+  }
+
+  /** Ends a detached program and forgets its output. */
+  public void endProgram(SandboxId id, String program) {
+    transport.bytes(new Transport.Route("DELETE", path(id, program)), NOTHING, TIMEOUT);
+  }
+
+  private static String path(SandboxId id, String program) {
+    if (!program.matches("[A-Za-z0-9-]{1,40}")) {
+      throw new ForkdException(
+          FailureKind.INVALID, program + " is no program's name; `forkd programs` has them");
+    }
+    return "/v1/sandboxes/" + id + "/programs/" + program;
+  }
+
+  private static void checkVerb(String verb) {
+    if (!verb.equals("exec") && !verb.equals("call")) {
+      throw new ForkdException(FailureKind.INVALID, "a program is started by exec or call");
+    }
   }
 
   private static double seconds(Duration duration) {

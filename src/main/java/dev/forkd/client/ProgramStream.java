@@ -17,7 +17,8 @@ import tools.jackson.databind.node.ObjectNode;
 
 /**
  * A program that runs in a sandbox while its output streams here. One thread takes events, another
- * may write input; {@link #close} hangs up, which ends the program if it still runs.
+ * may write input; {@link #close} hangs up, which ends the program if it still runs and is not
+ * detached.
  */
 public final class ProgramStream implements RunningProgram {
   private static final Duration CONTROL = Duration.ofSeconds(10);
@@ -85,9 +86,17 @@ public final class ProgramStream implements RunningProgram {
     return switch (kind) {
       case "stdout" -> new ProgramEvent.Output(1, data(event));
       case "stderr" -> new ProgramEvent.Output(2, data(event));
+      case "lost" -> new ProgramEvent.Output(2, lost(event));
       case "exit" -> exited(event);
       default -> throw new ForkdException(FailureKind.INTERNAL, "unknown event \"" + kind + "\"");
     };
+  }
+
+  /** Of a detached program that nobody listened to for a while. */
+  private static byte[] lost(JsonNode event) {
+    return "forkd: %d bytes of its output are kept no longer\n"
+        .formatted(event.path("bytes").asLong(0))
+        .getBytes(StandardCharsets.UTF_8);
   }
 
   private ProgramEvent exited(JsonNode event) {

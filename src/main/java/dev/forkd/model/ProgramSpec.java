@@ -51,6 +51,11 @@ public record ProgramSpec(
     return new ProgramSpec(program, Map.of(), "", "", false, timeout);
   }
 
+  /** The same with another timeout. */
+  public ProgramSpec lasting(Duration other) {
+    return new ProgramSpec(program, env, cwd, user, stdin, terminal, other);
+  }
+
   /** What to run. */
   public sealed interface Program {
     /** Whether it is a fork of the warm runtime. */

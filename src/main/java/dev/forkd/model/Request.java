@@ -227,6 +227,30 @@ public sealed interface Request<R> {
   /** Start a program; the caller pumps its events and must close it. */
   record Run(SandboxId id, ProgramSpec program, WarmUse warm) implements Request<StartedProgram> {}
 
+  /**
+   * Start a program that goes on without a client, until it ends, its sandbox ends or it is ended.
+   */
+  record Detach(SandboxId id, ProgramSpec program, WarmUse warm)
+      implements Request<DetachedProgram> {}
+
+  /** The detached programs of a sandbox, the oldest first; those that have ended, too. */
+  record ListDetached(SandboxId id) implements Request<java.util.List<DetachedProgram>> {}
+
+  /** One detached program. */
+  record GetDetached(SandboxId id, String program) implements Request<DetachedProgram> {}
+
+  /**
+   * What a detached program has written from a position on.
+   *
+   * @param from counts the bytes of both streams
+   * @param patience how long to wait for more; afterwards the answer is empty
+   */
+  record ReadDetached(SandboxId id, String program, long from, Duration patience)
+      implements Request<Optional<DetachedOutput>> {}
+
+  /** End a detached program if it still runs, and forget it and its output. */
+  record EndDetached(SandboxId id, String program) implements Request<Done> {}
+
   /** Connect to a port on a sandbox's loopback; the caller closes it. */
   record Connect(SandboxId id, int port) implements Request<StartedProgram> {}
 

@@ -45,10 +45,11 @@ public final class Forkd implements AutoCloseable {
     this.warming = new Warming(parts, forks, images);
     this.creation = new Creation(parts, warming, images);
     this.snapshots = new Snapshots(parts, creation, images);
-    this.sandboxes = new Sandboxes(parts, snapshots, metrics);
+    DetachedPrograms detached = new DetachedPrograms();
+    this.sandboxes = new Sandboxes(parts, snapshots, detached, metrics);
     this.networking = new Networking(parts, sandboxes);
     this.forking = new Forking(parts, snapshots, sandboxes, forks, networking, metrics);
-    this.runs = new Runs(sandboxes, programs, metrics);
+    this.runs = new Runs(sandboxes, programs, detached, parts.clock(), metrics);
     BranchWriting writing = new BranchWriting(parts, snapshots, sandboxes, warming, metrics);
     this.branches = new Branches(parts, snapshots, sandboxes, forks, writing);
     this.workspaces = new Workspaces(parts, snapshots, sandboxes, forking, branches);
@@ -124,6 +125,15 @@ public final class Forkd implements AutoCloseable {
           case Request.Ping ping -> runs.ping(ping);
           case Request.Eval eval -> runs.eval(eval);
           case Request.Run run -> runs.run(run);
+          case Request.Detach detach -> runs.detach(detach);
+          case Request.ListDetached(var id) -> runs.detachedIn(id).list(id);
+          case Request.GetDetached(var id, var name) -> runs.detachedIn(id).get(id, name);
+          case Request.ReadDetached(var id, var name, var from, var patience) ->
+              runs.detachedIn(id).read(id, name, from, patience);
+          case Request.EndDetached(var id, var name) -> {
+            runs.detachedIn(id).end(id, name);
+            yield Request.Done.DONE;
+          }
           case Request.Connect connect -> runs.connect(connect);
           case Request.RunToEnd run -> runs.runToEnd(run);
           case Request.OpenFiles(var id) -> runs.files(id);

@@ -1,6 +1,7 @@
 package dev.forkd.service;
 
 import dev.forkd.model.CompletedProgram;
+import dev.forkd.model.DetachedProgram;
 import dev.forkd.model.EvalResult;
 import dev.forkd.model.ExitStatus;
 import dev.forkd.model.Failure;
@@ -17,6 +18,7 @@ import dev.forkd.model.SandboxId;
 import dev.forkd.model.StartedProgram;
 import java.math.BigDecimal;
 import java.time.Duration;
+import java.time.InstantSource;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -36,11 +38,20 @@ final class Runs {
 
   private final Sandboxes sandboxes;
   private final Programs programs;
+  private final DetachedPrograms detached;
+  private final InstantSource clock;
   private final Metrics metrics;
 
-  Runs(Sandboxes sandboxes, Programs programs, Metrics metrics) {
+  Runs(
+      Sandboxes sandboxes,
+      Programs programs,
+      DetachedPrograms detached,
+      InstantSource clock,
+      Metrics metrics) {
     this.sandboxes = sandboxes;
     this.programs = programs;
+    this.detached = detached;
+    this.clock = clock;
     this.metrics = metrics;
   }
 
@@ -71,6 +82,26 @@ final class Runs {
   /** Starts a program; the caller closes it. */
   StartedProgram run(Request.Run request) {
     return start(request).program();
+  }
+
+  /** Starts a program that goes on without its client. */
+  DetachedProgram detach(Request.Detach request) {
+    Request.Run run = new Request.Run(request.id(), request.program(), request.warm());
+    DetachedProgram kept =
+        detached.keep(request.id(), start(run).program(), request.program(), clock.millis());
+    try {
+      sandboxes.running(request.id());
+    } catch (ForkdException e) {
+      detached.forget(request.id()); // it ended before it could be known that it has this one
+      throw e;
+    }
+    return kept;
+  }
+
+  /** The detached programs of a sandbox that runs. */
+  DetachedPrograms detachedIn(SandboxId id) {
+    sandboxes.running(id);
+    return detached;
   }
 
   /**

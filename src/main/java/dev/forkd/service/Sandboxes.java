@@ -39,12 +39,14 @@ final class Sandboxes {
 
   private final Parts parts;
   private final Snapshots snapshots;
+  private final DetachedPrograms detached;
   private final Metrics metrics;
   private final Map<SandboxId, Sandbox> sandboxes = new TreeMap<>();
   private final Deque<SandboxId> ended = new ArrayDeque<>();
   private boolean closed;
 
-  Sandboxes(Parts parts, Snapshots snapshots, Metrics metrics) {
+  Sandboxes(Parts parts, Snapshots snapshots, DetachedPrograms detached, Metrics metrics) {
+    this.detached = detached;
     this.parts = parts;
     this.snapshots = snapshots;
     this.metrics = metrics;
@@ -303,6 +305,7 @@ final class Sandboxes {
   }
 
   private void released(Sandbox.Running running) {
+    detached.forget(running.row().id());
     snapshots.sandboxes(running.row().tag(), -1);
     running.template().release();
   }

@@ -28,6 +28,7 @@ final class HelpTest {
         "doctor",
         "eval",
         "attach",
+        "programs",
         "cleanup",
         "events",
         "logs",
