@@ -46,7 +46,8 @@ record Route(String method, String template, Handler handler) {
   }
 
   private boolean touchesASandbox() {
-    return List.of("/files", "/tree", "/exec", "/proxy").stream().anyMatch(template::contains);
+    return List.of("/files", "/tree", "/exec", "/programs", "/proxy").stream()
+        .anyMatch(template::contains);
   }
 
   /** The template's segments. */

@@ -138,6 +138,8 @@ final class AccessTest {
       }
       assertThat(ask(api, USE, "POST", at + "/eval", "{\"code\":\"1\"}")).isEqualTo(403);
       assertThat(ask(api, USE, "GET", at + "/files?path=/etc/hostname", "")).isEqualTo(403);
+      assertThat(ask(api, USE, "GET", at + "/programs", "")).isEqualTo(403);
+      assertThat(ask(api, CLEARED, "GET", at + "/programs", "")).isEqualTo(200);
       assertThat(ask(api, USE, "DELETE", at, "")).isEqualTo(403);
       try (Http http = Http.tcp(api.server.port())) {
         http.send("GET", at + "/exec/socket", NOTHING, upgrade(USE));
