@@ -28,6 +28,9 @@ _SYS_CLOSE_RANGE = 436  # the same number on every architecture
 _SOCK_FILTER_SIZE = 8
 _CAPABILITY_VERSION_3 = 0x20080522
 
+_EAGAIN = 11
+_COLLAPSE_TRIES = 20
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _long = ctypes.c_long
 _prctl = _libc.prctl
@@ -180,8 +183,12 @@ def replace_mapping(address: int, length: int) -> None:
 def collapse(address: int, length: int) -> bool:
     """Huge pages, now, and no more of them later: the kernel would un-share a child's memory to
     make some. False when the kernel cannot."""
-    if _madvise(address, length, MADV_COLLAPSE) != 0:
-        return False
+    tries = 1
+    while _madvise(address, length, MADV_COLLAPSE) != 0:
+        # A page of it was in use by the kernel at that moment, says madvise(2): try again.
+        if ctypes.get_errno() != _EAGAIN or tries == _COLLAPSE_TRIES:
+            return False
+        tries += 1
     return bool(_madvise(address, length, MADV_NOHUGEPAGE) == 0)
 
 
