@@ -15,9 +15,6 @@ import tools.jackson.databind.node.ObjectNode;
  * nothing.
  */
 final class DetachedEvents implements Reply.Source {
-  /** How long a silent program goes before its client is looked for. */
-  private static final Duration PROBE_EVERY = Duration.ofSeconds(1);
-
   private final Forkd forkd;
   private final Request.GetDetached program;
   private final boolean follow;
@@ -79,7 +76,7 @@ final class DetachedEvents implements Reply.Source {
   }
 
   private Optional<DetachedOutput> next() {
-    Duration patience = follow ? PROBE_EVERY : Duration.ZERO;
+    Duration patience = follow ? ProgramEvents.PROBE_EVERY : Duration.ZERO;
     return forkd.handle(
         new Request.ReadDetached(program.id(), program.program(), position, patience));
   }

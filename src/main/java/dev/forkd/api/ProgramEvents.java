@@ -2,8 +2,6 @@ package dev.forkd.api;
 
 import dev.forkd.json.Json;
 import dev.forkd.model.ExitStatus;
-import dev.forkd.model.FailureKind;
-import dev.forkd.model.ForkdException;
 import dev.forkd.model.ProgramEvent;
 import dev.forkd.model.Request;
 import dev.forkd.model.RunningProgram;
@@ -16,7 +14,7 @@ import tools.jackson.databind.node.ObjectNode;
 /** A running program as events. Whoever hangs up ends it. */
 final class ProgramEvents implements Reply.Source {
   /** How long a silent program goes before its client is looked for. */
-  private static final Duration PROBE_EVERY = Duration.ofSeconds(1);
+  static final Duration PROBE_EVERY = Duration.ofSeconds(1);
 
   private final Forkd forkd;
   private final Request.Run request;
@@ -63,23 +61,11 @@ final class ProgramEvents implements Reply.Source {
   // The program's own timeout bounds this loop: the agent ends it, or the guest's end is told.
   private static ProgramEvent next(RunningProgram program, EventSink sink) {
     while (true) {
-      Optional<ProgramEvent> event = poll(program);
+      Optional<ProgramEvent> event = program.poll(PROBE_EVERY);
       if (event.isPresent()) {
         return event.get();
       }
       sink.probe();
-    }
-  }
-
-  /** What it says next; empty when that takes a while, and the client is to be looked for. */
-  static Optional<ProgramEvent> poll(RunningProgram program) {
-    try {
-      return Optional.of(program.next(PROBE_EVERY));
-    } catch (ForkdException e) {
-      if (e.kind() == FailureKind.TIMEOUT) {
-        return Optional.empty();
-      }
-      throw e;
     }
   }
 

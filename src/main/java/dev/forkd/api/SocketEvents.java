@@ -38,7 +38,7 @@ final class SocketEvents {
    */
   void follow(RunningProgram program) {
     while (true) {
-      Optional<ProgramEvent> event = ProgramEvents.poll(program);
+      Optional<ProgramEvent> event = program.poll(ProgramEvents.PROBE_EVERY);
       if (gone.getAsBoolean()) {
         throw new ClientGone(new IllegalStateException("it closed the connection"));
       }

@@ -33,13 +33,8 @@ final class Attached {
     try (var _ = console.signals().handle(stream::signal);
         var _ = terminal ? raw() : (Screen.Raw) () -> {};
         var _ = input ? keyboard.connect(stream) : (Keyboard.Connection) () -> {}) {
-      return outputs(limit);
+      return watch(limit);
     }
-  }
-
-  /** Shows what the program writes until it has ended, and nothing more. */
-  ExitStatus watch(Duration limit) throws IOException {
-    return outputs(limit);
   }
 
   private Screen.Raw raw() {
@@ -55,7 +50,8 @@ final class Attached {
     }
   }
 
-  private ExitStatus outputs(Duration limit) throws IOException {
+  /** Shows what the program writes until it has ended, and nothing more. */
+  ExitStatus watch(Duration limit) throws IOException {
     while (true) {
       switch (stream.next(limit.plusSeconds(30))) {
         case ProgramEvent.Output output -> write(output);

@@ -1,6 +1,7 @@
 package dev.forkd.model;
 
 import java.time.Duration;
+import java.util.Optional;
 
 /**
  * A program inside a sandbox, owned by whoever started it. {@link #close} ends the process group if
@@ -16,6 +17,18 @@ public interface RunningProgram extends AutoCloseable {
    * @throws ForkdException TIMEOUT after {@code deadline}; ENGINE when the sandbox ended
    */
   ProgramEvent next(Duration deadline);
+
+  /** The next event; empty when there is none within {@code patience}. */
+  default Optional<ProgramEvent> poll(Duration patience) {
+    try {
+      return Optional.of(next(patience));
+    } catch (ForkdException e) {
+      if (e.kind() == FailureKind.TIMEOUT) {
+        return Optional.empty();
+      }
+      throw e;
+    }
+  }
 
   /** Sends bytes to its stdin; blocks while the program does not read. */
   void write(byte[] bytes, int offset, int length);

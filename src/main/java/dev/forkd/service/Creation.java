@@ -54,16 +54,15 @@ final class Creation implements Snapshots.Warmer {
     SnapshotRow row = row(tag, recipe, engine, request.marks());
     snapshots.begin(row, request.replace());
     try {
-      images.preparing(() -> {
+      return images.preparing(() -> {
         RootImage image = warming.prepare(recipe, engine, listener);
         commit(snapshots, row, warming.warm(row, recipe, image, listener));
-        return image;
+        return snapshots.get(tag);
       });
     } catch (RuntimeException e) {
       abort(snapshots, tag, e);
       throw e;
     }
-    return snapshots.get(tag);
   }
 
   private static void check(Recipe recipe, Engine engine) {

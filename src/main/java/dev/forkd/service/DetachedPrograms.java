@@ -100,10 +100,13 @@ final class DetachedPrograms {
     programs.remove(oldest.started().name());
   }
 
+  // The program's own timeout bounds the wait for its end: the agent ends it.
   private static void pump(Kept kept) {
     try (StartedProgram started = kept.started()) {
       while (kept.log().ended().isEmpty()) {
-        next(started)
+        started
+            .program()
+            .poll(LOOK)
             .ifPresent(event -> {
               switch (event) {
                 case ProgramEvent.Output(var stream, var bytes) -> kept.log().add(stream, bytes);
@@ -115,18 +118,6 @@ final class DetachedPrograms {
     } catch (ForkdException e) {
       LOG.debug("event=detached_lost program={} reason=\"{}\"", kept.started().name(), e.failure());
       kept.log().end(new DetachedProgram.End.Lost(e.failure()));
-    }
-  }
-
-  /** The program's own timeout bounds the wait for its end: the agent ends it. */
-  private static Optional<ProgramEvent> next(StartedProgram started) {
-    try {
-      return Optional.of(started.program().next(LOOK));
-    } catch (ForkdException e) {
-      if (e.kind() == FailureKind.TIMEOUT) {
-        return Optional.empty();
-      }
-      throw e;
     }
   }
 
