@@ -13,7 +13,7 @@ from typing import Any, Iterator, List
 import pytest
 
 import host
-from conftest import Installation, ROUNDS, TINY, copy_of_forkd, kill_daemon, own_daemon
+from conftest import ROUNDS, TINY, Installation, copy_of_forkd, kill_daemon, own_daemon
 from host import eventually
 
 POOLED = TINY.replace("name: tiny", "name: pooled") + "pool: 3\n"

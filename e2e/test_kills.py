@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, Iterator, List
 import pytest
 
 import host
-from conftest import Installation, ROUNDS, TINY, kill_daemon, own_daemon
+from conftest import ROUNDS, TINY, Installation, kill_daemon, own_daemon
 from host import PATIENCE, eventually
 
 

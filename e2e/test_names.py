@@ -9,7 +9,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "native" / "test"))
 
-from conftest import Installation, TINY, own_daemon  # noqa: E402
+from conftest import TINY, Installation, own_daemon  # noqa: E402
 from name_server import NameServer  # noqa: E402
 from outside import OTHER, PRIVATE, PUBLIC, machine  # noqa: E402
 from rest import Rest  # noqa: E402

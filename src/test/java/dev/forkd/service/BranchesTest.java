@@ -1,13 +1,12 @@
 package dev.forkd.service;
 
+import static dev.forkd.service.ServiceFixture.assertFails;
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 import dev.forkd.model.BranchMode;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
-import dev.forkd.model.ForkdException;
 import dev.forkd.model.Request;
 import dev.forkd.model.Request.BranchFlags;
 import dev.forkd.model.SandboxId;
@@ -24,7 +23,6 @@ import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.stream.Stream;
-import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -94,13 +92,6 @@ final class BranchesTest {
     try (Stream<Path> entries = Files.list(service.state.snapshots())) {
       return entries.map(Path::getFileName).sorted().toList();
     }
-  }
-
-  private static void assertFails(FailureKind kind, String text, ThrowingCallable call) {
-    assertThatThrownBy(call)
-        .isInstanceOfSatisfying(
-            ForkdException.class, e -> assertThat(e.kind()).as(e.getMessage()).isEqualTo(kind))
-        .hasMessageContaining(text);
   }
 
   @Test

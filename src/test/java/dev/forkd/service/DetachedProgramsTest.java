@@ -1,12 +1,11 @@
 package dev.forkd.service;
 
+import static dev.forkd.service.ServiceFixture.assertFails;
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 import dev.forkd.model.DetachedProgram;
 import dev.forkd.model.FailureKind;
-import dev.forkd.model.ForkdException;
 import dev.forkd.model.ProgramSpec;
 import dev.forkd.model.ProgramSpec.Program;
 import dev.forkd.model.Request;
@@ -15,7 +14,6 @@ import dev.forkd.model.SandboxId;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
-import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -51,11 +49,6 @@ final class DetachedProgramsTest {
     return service.forkd.handle(new Request.GetDetached(id, name));
   }
 
-  private static void assertFails(FailureKind kind, ThrowingCallable call) {
-    assertThatThrownBy(call)
-        .isInstanceOfSatisfying(ForkdException.class, e -> assertThat(e.kind()).isEqualTo(kind));
-  }
-
   @Test
   void goesOnByItselfAndIsRemembered() {
     DetachedProgram started = detach("exit", "3");
@@ -71,10 +64,12 @@ final class DetachedProgramsTest {
     String name = detach("wait").name();
     assertThat(get(name).end()).isEmpty();
     service.forkd.handle(new Request.EndDetached(id, name));
-    assertFails(FailureKind.NOT_FOUND, () -> get(name));
+    assertFails(FailureKind.NOT_FOUND, "no detached program", () -> get(name));
     assertThat(service.engine.guests().getFirst().programs().getLast().closed()).isTrue();
     assertFails(
-        FailureKind.NOT_FOUND, () -> service.forkd.handle(new Request.EndDetached(id, name)));
+        FailureKind.NOT_FOUND,
+        "no detached program",
+        () -> service.forkd.handle(new Request.EndDetached(id, name)));
   }
 
   @Test
@@ -82,10 +77,12 @@ final class DetachedProgramsTest {
     String name = detach("wait").name();
     SandboxId other = service.fork("demo", 1).getFirst().id();
     assertFails(
-        FailureKind.NOT_FOUND, () -> service.forkd.handle(new Request.GetDetached(other, name)));
+        FailureKind.NOT_FOUND,
+        "no detached program",
+        () -> service.forkd.handle(new Request.GetDetached(other, name)));
     service.forkd.handle(new Request.Destroy(id));
-    assertFails(FailureKind.NOT_FOUND, () -> get(name));
-    assertFails(FailureKind.NOT_FOUND, () -> list());
+    assertFails(FailureKind.NOT_FOUND, "not found", () -> get(name));
+    assertFails(FailureKind.NOT_FOUND, "not found", () -> list());
   }
 
   @Test
@@ -97,8 +94,8 @@ final class DetachedProgramsTest {
     }
     assertThat(list()).hasSize(DetachedPrograms.MAX_IN_SANDBOX);
     String more = detach("wait").name();
-    assertFails(FailureKind.NOT_FOUND, () -> get(first));
-    assertFails(FailureKind.EXHAUSTED, () -> detach("wait"));
+    assertFails(FailureKind.NOT_FOUND, "no detached program", () -> get(first));
+    assertFails(FailureKind.EXHAUSTED, "in this sandbox", () -> detach("wait"));
     assertThat(service.engine.guests().getFirst().programs().getLast().closed()).isTrue();
     assertThat(list()).hasSize(DetachedPrograms.MAX_IN_SANDBOX);
     service.forkd.handle(new Request.EndDetached(id, more));

@@ -1,9 +1,14 @@
 package dev.forkd.service;
 
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
 import dev.forkd.engine.Engine;
 import dev.forkd.image.ImageListener;
 import dev.forkd.model.EngineName;
 import dev.forkd.model.Failure;
+import dev.forkd.model.FailureKind;
+import dev.forkd.model.ForkdException;
 import dev.forkd.model.Recipe;
 import dev.forkd.model.Request;
 import dev.forkd.model.RootImage;
@@ -25,6 +30,7 @@ import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 
 /** A service on a real state directory, a real registry and a fake engine. */
 public final class ServiceFixture implements AutoCloseable {
@@ -77,6 +83,14 @@ public final class ServiceFixture implements AutoCloseable {
   /** As {@link #open(Path)}, and it sweeps again and again. */
   public static ServiceFixture sweeping(Path dir, Duration interval) {
     return new ServiceFixture(dir, new FakeEngine(), 0, interval);
+  }
+
+  /** That the call fails like this, with that text in its message. */
+  static void assertFails(FailureKind kind, String text, ThrowingCallable call) {
+    assertThatThrownBy(call)
+        .isInstanceOfSatisfying(
+            ForkdException.class, e -> assertThat(e.kind()).as(e.getMessage()).isEqualTo(kind))
+        .hasMessageContaining(text);
   }
 
   public SnapshotInfo create(String tag, String recipe, boolean replace) {

@@ -1,5 +1,6 @@
 package dev.forkd.service;
 
+import static dev.forkd.service.ServiceFixture.assertFails;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
@@ -7,7 +8,6 @@ import static org.awaitility.Awaitility.await;
 import dev.forkd.model.Event;
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
-import dev.forkd.model.ForkdException;
 import dev.forkd.model.Request;
 import dev.forkd.model.RootImage;
 import dev.forkd.model.SnapshotInfo;
@@ -25,7 +25,6 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.stream.IntStream;
-import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -59,13 +58,6 @@ final class SnapshotRestartTest {
 
   private void delete(String tag, boolean cascade, boolean force) {
     service.forkd.handle(new Request.DeleteSnapshot(new Tag(tag), cascade, force));
-  }
-
-  private static void assertFails(FailureKind kind, String text, ThrowingCallable call) {
-    assertThatThrownBy(call)
-        .isInstanceOfSatisfying(
-            ForkdException.class, e -> assertThat(e.kind()).as(e.getMessage()).isEqualTo(kind))
-        .hasMessageContaining(text);
   }
 
   @Test

@@ -1,5 +1,6 @@
 package dev.forkd.service;
 
+import static dev.forkd.service.ServiceFixture.assertFails;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
@@ -24,7 +25,6 @@ import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
-import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -58,13 +58,6 @@ final class SnapshotsTest {
 
   private void delete(String tag, boolean cascade, boolean force) {
     service.forkd.handle(new Request.DeleteSnapshot(new Tag(tag), cascade, force));
-  }
-
-  private static void assertFails(FailureKind kind, String text, ThrowingCallable call) {
-    assertThatThrownBy(call)
-        .isInstanceOfSatisfying(
-            ForkdException.class, e -> assertThat(e.kind()).as(e.getMessage()).isEqualTo(kind))
-        .hasMessageContaining(text);
   }
 
   @Test

@@ -1,11 +1,10 @@
 package dev.forkd.service;
 
+import static dev.forkd.service.ServiceFixture.assertFails;
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.forkd.model.Failure;
 import dev.forkd.model.FailureKind;
-import dev.forkd.model.ForkdException;
 import dev.forkd.model.Request;
 import dev.forkd.model.SandboxId;
 import dev.forkd.model.SandboxInfo;
@@ -16,7 +15,6 @@ import dev.forkd.model.WorkspaceStatus;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalLong;
-import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -68,13 +66,6 @@ final class WorkspacesTest {
 
   private List<SandboxInfo> sandboxes() {
     return service.forkd.handle(new Request.ListSandboxes(dev.forkd.model.SandboxFilter.RUNNING));
-  }
-
-  private static void assertFails(FailureKind kind, String text, ThrowingCallable call) {
-    assertThatThrownBy(call)
-        .isInstanceOfSatisfying(
-            ForkdException.class, e -> assertThat(e.kind()).as(e.getMessage()).isEqualTo(kind))
-        .hasMessageContaining(text);
   }
 
   @Test
